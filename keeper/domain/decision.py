@@ -1,0 +1,137 @@
+"""What keeper decided about a position at a block, and every number behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from keeper.domain.block import BlockRef
+from keeper.domain.money import UsdWad
+
+__all__ = ["Decision", "DecisionNumbers", "Reason", "ReasonCode", "Verdict"]
+
+
+class Verdict(StrEnum):
+    """The three answers. WAIT means not yet; BLOCKED means something must change first."""
+
+    HARVEST = "HARVEST"
+    WAIT = "WAIT"
+    BLOCKED = "BLOCKED"
+
+
+class ReasonCode(StrEnum):
+    """Machine-readable reasons. The CLI, the log and the metrics all use these words."""
+
+    #: Reward has passed the threshold of the rule.
+    ABOVE_THRESHOLD = "above_threshold"
+    #: Reward has not reached the threshold; waiting earns more.
+    BELOW_THRESHOLD = "below_threshold"
+    #: Reward is worth less than the cost of fetching it.
+    BELOW_COST = "below_cost"
+    #: The harvest would not earn its cost back within the payback time.
+    PAYBACK_TOO_LONG = "payback_too_long"
+    #: What is re-deposited would earn nothing (rewards ended, drift above yield).
+    NO_YIELD = "no_yield"
+    #: Nothing is pending.
+    NOTHING_PENDING = "nothing_pending"
+    #: Nothing is staked.
+    NO_PRINCIPAL = "no_principal"
+    #: Emission has ended.
+    REWARDS_ENDED = "rewards_ended"
+    #: The protocol refuses deposits or harvests at present.
+    PROTOCOL_PAUSED = "protocol_paused"
+    #: The paying contract cannot pay what is pending.
+    UNDERFUNDED = "underfunded"
+    PRICE_MISSING = "price_missing"
+    PRICE_STALE = "price_stale"
+    PRICE_DISAGREES = "price_disagrees"
+    #: Simulating the compound reverted.
+    SIMULATION_REVERTED = "simulation_reverted"
+    #: The simulated harvest paid nothing or less than it costs.
+    SIMULATION_SHORT = "simulation_short"
+    #: A fee ceiling of ``[limits]`` would be exceeded.
+    FEE_ABOVE_LIMIT = "fee_above_limit"
+    #: The day's spending budget is used up.
+    DAY_LIMIT_REACHED = "day_limit_reached"
+    #: The wallet holds too little of the gas token.
+    GAS_BALANCE_LOW = "gas_balance_low"
+    #: Too soon after the last harvest (``min_interval``).
+    TOO_SOON = "too_soon"
+    #: The position failed several times in a row and is set aside.
+    QUARANTINED = "quarantined"
+    #: A compound of this position is under way.
+    IN_FLIGHT = "in_flight"
+    #: No signer is configured.
+    WATCH_ONLY = "watch_only"
+    #: A person forced it.
+    FORCED = "forced"
+    #: Reads of this position failed.
+    READ_FAILED = "read_failed"
+    #: A guard passed (shown by ``explain``).
+    GUARD_OK = "guard_ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason with its sentence; facts are in the sentence, the code is for machines."""
+
+    code: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionNumbers:
+    """The quantities of the rule (see docs/explanation/when-to-compound.md). USD as wad, yields as wad per year."""
+
+    #: S: principal.
+    principal_usd: UsdWad
+    #: R: net pending reward after swap fees.
+    reward_usd: UsdWad
+    #: R*: the reward at which a harvest is worth its cost; ``None`` when never.
+    threshold_usd: UsdWad | None
+    #: B: the most a harvest is worth paying for now.
+    budget_usd: UsdWad
+    #: g: all-in cost of one compound now.
+    cost_usd: UsdWad
+    #: F: forward accrual a year.
+    forward_usd_per_year: UsdWad
+    #: m: yearly yield of what is re-deposited, wad (5 % is 5 * 10**16).
+    yield_wad: int
+    #: k = m + 2F/L, wad.
+    pressure_wad: int
+    #: Gas units the cost was computed with.
+    gas_units: int
+    #: Wei per gas unit the cost was computed with.
+    gas_price_wei: int
+    #: n*: optimal number of harvests a year, in thousandths.
+    harvests_per_year_milli: int
+    #: What waiting costs a day: m * R / 365.
+    waiting_cost_per_day_usd: UsdWad
+    #: Yearly gain at the optimum over never compounding; 0 when not worth it.
+    gain_per_year_usd: UsdWad
+    #: Seconds until R reaches R* at today's gas; ``None`` when never.
+    eta_seconds: int | None
+    #: Wei per gas unit at which it would fire now; ``None`` when no price would do.
+    fire_gas_price_wei: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with reasons, numbers and the counterfactual. WAIT is a decision too, and is recorded."""
+
+    position_id: str
+    block: BlockRef
+    verdict: Verdict
+    #: The reasons for the verdict, most important first.
+    reasons: tuple[Reason, ...]
+    #: ``None`` when the position could not be valued.
+    numbers: DecisionNumbers | None
+    #: Guards that were checked and passed, for ``explain``.
+    guards: tuple[Reason, ...] = ()
+    #: Unix seconds at which another look is worth while.
+    next_check: int | None = None
+
+    @property
+    def code(self) -> ReasonCode:
+        """The first reason's code: what the log line and the metric carry."""
+        return self.reasons[0].code

@@ -1,0 +1,54 @@
+"""Facts about a chain: shipped as data (config/chains/*.toml), each with its source. Never an RPC URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from keeper.domain.money import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ChainFacts", "FeedFact"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFact:
+    """One Chainlink USD feed that this chain's file vouches for."""
+
+    #: Aggregator proxy.
+    feed: Address
+    #: Seconds after which an answer is stale (the feed's heartbeat plus a margin).
+    max_age_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFacts:
+    """What keeper needs to know about a chain before it asks the chain anything."""
+
+    name: str
+    chain_id: int
+    #: Ticker of the gas token.
+    native_symbol: str
+    #: The gas token's ERC-20 wrapper; prices of the gas token are looked up under it.
+    wrapped_native: Address
+    #: Milliseconds between blocks.
+    block_time_ms: int
+    #: ``"eip1559"`` or ``"legacy"``.
+    fee_model: str
+    #: Smallest priority fee (legacy: gas price) that nodes accept, wei.
+    tip_floor_wei: int
+    #: Largest priority fee keeper ever bids, wei.
+    tip_cap_wei: int
+    #: ``"none"``, ``"op-stack"`` (predeploy 0x42..0F) or ``"arbitrum"`` (folded into gas used).
+    l1_fee: str
+    #: Blocks on top of a receipt before it counts as done.
+    confirmations: int
+    #: Multicall3, or ``None`` where the chain has none (then JSON-RPC batches are used).
+    multicall3: Address | None
+    #: USD feeds by lower-case token address.
+    feeds: Mapping[Address, FeedFact] = field(default_factory=lambda: MappingProxyType({}))
+    #: Sequencer-uptime feed of an L2, when it has one.
+    sequencer_feed: Address | None = None

@@ -1,0 +1,178 @@
+"""Every exception keeper raises, as one tree.
+
+    KeeperError
+      ConfigError              exit 78; names file and key and says what to write instead
+      Transient                worth trying again, with a bound
+        RpcUnavailable         no endpoint answered (exit 69)
+        RateLimited            an endpoint asked us to slow down
+        BadReply               an endpoint answered something that is not an answer
+        StaleHead              an endpoint's head is too old
+      ReadFailed               a view call reverted or answered bytes of the wrong shape
+      RpcRejected              the node understood the call and refused it
+      PriceUnavailable         a source has no usable price
+      Refused                  a guard said no; becomes a BLOCKED decision, never a crash (exit 4)
+      TxError
+        SimulationReverted     the chain says the call would fail
+        TxReverted             it was mined and failed (exit 5)
+        TxPending              outcome still open; the journal has it (exit 6)
+        HarvestPaidNothing     it was mined, and nothing came in
+      SignerError
+        PolicyDenied           the request is outside the position's policy (exit 4)
+        KeyUnavailable         the key could not be opened (exit 69)
+      StoreError
+        StoreUnavailable       the journal cannot be written: nothing is sent (exit 75)
+        IllegalTransition      a state change that the table does not allow
+        JournalTooNew          written by a newer keeper
+      IntegrityError           journal and chain disagree: the lane halts
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadReply",
+    "ConfigError",
+    "HarvestPaidNothing",
+    "IllegalTransition",
+    "IntegrityError",
+    "JournalTooNew",
+    "KeeperError",
+    "KeyUnavailable",
+    "PolicyDenied",
+    "PriceUnavailable",
+    "RateLimited",
+    "ReadFailed",
+    "Refused",
+    "RpcRejected",
+    "RpcUnavailable",
+    "SignerError",
+    "SimulationReverted",
+    "StaleHead",
+    "StoreError",
+    "StoreUnavailable",
+    "Transient",
+    "TxError",
+    "TxPending",
+    "TxReverted",
+]
+
+
+class KeeperError(Exception):
+    """Base of all. ``str(error)`` is one or two sentences for the operator, ending in what to do next."""
+
+
+class ConfigError(KeeperError):
+    """The configuration is wrong; the message names file and key.
+
+    Attributes:
+        problems: one line per problem, already worded for people.
+    """
+
+    def __init__(self, problems: str | list[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else problems
+        super().__init__("\n".join(self.problems))
+
+
+class Transient(KeeperError):
+    """May go away by itself."""
+
+
+class RpcUnavailable(Transient):
+    """No endpoint of the chain answered."""
+
+
+class RateLimited(Transient):
+    """An endpoint asked for fewer requests."""
+
+
+class BadReply(Transient):
+    """An endpoint's answer had the wrong id, shape or encoding."""
+
+
+class StaleHead(Transient):
+    """An endpoint's newest block is too old to decide by."""
+
+
+class ReadFailed(KeeperError):
+    """A view call reverted or returned bytes that do not decode."""
+
+
+class RpcRejected(KeeperError):
+    """The node refused a request.
+
+    Attributes:
+        code: JSON-RPC error code; carries no meaning across clients.
+        data: revert data, when the node gave any.
+    """
+
+    def __init__(self, message: str, *, code: int = 0, data: bytes = b"") -> None:
+        self.code = code
+        self.data = data
+        super().__init__(message)
+
+
+class PriceUnavailable(KeeperError):
+    """A price source has no usable price.
+
+    Attributes:
+        kind: ``"missing"`` or ``"stale"``.
+    """
+
+    def __init__(self, message: str, *, kind: str = "missing") -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class Refused(KeeperError):
+    """A guard refused to go on."""
+
+
+class TxError(KeeperError):
+    """A transaction did not do what it should."""
+
+
+class SimulationReverted(TxError):
+    """The chain says this call would revert."""
+
+
+class TxReverted(TxError):
+    """Mined with status 0."""
+
+
+class TxPending(TxError):
+    """Not confirmed within the time allowed; journaled, and taken up again by the next start."""
+
+
+class HarvestPaidNothing(TxError):
+    """Mined with status 1, and no reward came in."""
+
+
+class SignerError(KeeperError):
+    """A key could not sign."""
+
+
+class PolicyDenied(SignerError):
+    """The request is outside what this position may do."""
+
+
+class KeyUnavailable(SignerError):
+    """The key could not be opened."""
+
+
+class StoreError(KeeperError):
+    """The store refused."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be read or written."""
+
+
+class IllegalTransition(StoreError):
+    """The table of transitions has no such row."""
+
+
+class JournalTooNew(StoreError):
+    """The journal was written by a newer keeper."""
+
+
+class IntegrityError(KeeperError):
+    """Journal and chain disagree; nothing more is sent from this lane until a person has looked."""

@@ -1,0 +1,472 @@
+"""Every boundary of the engine on one page. A new protocol, exchange, price, key or chain client is one file that fits one of these.
+
+Adapters are sans-I/O: they say which views to read and which calls to make, and decode the answers. The engine does
+the I/O, all positions of a chain together, pinned to one block. ``tests/conformance`` holds one suite per port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from keeper.domain.block import BlockRef
+from keeper.domain.decision import Decision
+from keeper.domain.events import Event
+from keeper.domain.facts import ChainFacts
+from keeper.domain.harvest import Harvest, LedgerEntry
+from keeper.domain.money import Address, Token, UsdWad
+from keeper.domain.observation import Observation
+from keeper.domain.plan import Call, Leg, Plan, Share
+from keeper.domain.position import Market, Position, RouteSpec
+from keeper.domain.reads import Read, ReadResult
+from keeper.domain.transaction import (
+    Attempt,
+    FeeQuote,
+    Intent,
+    IntentState,
+    Receipt,
+    SignedTx,
+    Simulation,
+    TxRequest,
+)
+from keeper.domain.valuation import Quote, TokenPrice
+
+Learnt = TypeVar("Learnt")
+
+__all__ = [
+    "ArgRule", "Chain", "Clock", "EventSink", "Journal", "KeySigner", "Nonces", "ParamSpec", "Permission", "PoolMaker", "PriceSource",
+    "PriceSpec", "ProtocolAdapter", "Questions", "Signer", "Store", "Submission", "Submitter", "SwapAdapter", "SwapRoute", "Warrant",
+]
+
+#: A conversation with a chain, without I/O: yield a batch of reads, receive their results in order, return what was learnt.
+Questions: TypeAlias = Generator[Sequence[Read], Sequence[ReadResult], Learnt]
+
+
+# ---------------------------------------------------------------------------- protocols
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """One protocol-specific key of a ``[[positions]]`` block, so that the config checker can name mistakes."""
+
+    #: ``"int"``, ``"str"``, ``"bool"`` or ``"address"``.
+    kind: str
+    required: bool
+    #: One line for ``keeper protocols`` and the docs.
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArgRule:
+    """What one 32-byte word of calldata may be."""
+
+    #: Word index after the selector.
+    word: int
+    #: The only values allowed (addresses as integers); empty means any within the bounds below.
+    allowed: tuple[int, ...] = ()
+    at_least: int = 0
+    at_most: int = 2**256 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One shape of call that a position may make. Everything else is refused where transactions are signed."""
+
+    to: Address
+    #: First four bytes of the calldata.
+    selector: bytes
+    #: Exact number of calldata words after the selector.
+    words: int
+    args: tuple[ArgRule, ...] = ()
+    #: For people: what this permits.
+    label: str = ""
+
+
+@runtime_checkable
+class ProtocolAdapter(Protocol):
+    """One protocol family. Stateless; entry point group ``keeper.protocols``."""
+
+    #: Value of ``protocol =`` in the config.
+    name: str
+    #: Protocol-specific keys of a position block.
+    params: Mapping[str, ParamSpec]
+
+    def resolve(self, position: Position) -> Questions[Market]:
+        """Ask the position's contracts for what never changes: tokens, decimals, helper contracts.
+
+        Raises (inside the generator):
+            ReadFailed: when the target does not answer like this protocol.
+            ConfigError: when the answers contradict the position's params (say which).
+        """
+        ...
+
+    def reads(self, position: Position, market: Market) -> Sequence[Read]:
+        """Views to read each cycle. Constant for a position, so that encoded batches can be cached."""
+        ...
+
+    def observe(self, position: Position, market: Market, results: Sequence[ReadResult], block: BlockRef) -> Observation:
+        """Decode the results of ``reads``. Raises ReadFailed."""
+        ...
+
+    def harvest(self, position: Position, market: Market, observation: Observation) -> Sequence[Leg]:
+        """Legs that bring pending rewards into the owner's wallet."""
+        ...
+
+    def deposit(self, position: Position, market: Market, amount: Share) -> Sequence[Leg]:
+        """Legs (exact approval first) that stake ``amount`` of the stake token for the owner."""
+        ...
+
+    def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
+        """The only calls that harvest and deposit ever make, with owner and spender fixed."""
+        ...
+
+
+# ---------------------------------------------------------------------------- exchanges
+
+
+@dataclass(frozen=True, slots=True)
+class SwapRoute:
+    """A resolved way from one token to another on one exchange."""
+
+    spec: RouteSpec
+    #: Tokens passed through, first is sold, last is bought.
+    path: tuple[Token, ...]
+    #: Pool of each hop.
+    pools: tuple[Address, ...]
+    #: All hops' fees together, basis points.
+    fee_bps: int
+
+
+@runtime_checkable
+class SwapAdapter(Protocol):
+    """One kind of exchange. Stateless; entry point group ``keeper.swaps``."""
+
+    #: Value of ``kind =`` in a route.
+    name: str
+
+    def resolve(self, spec: RouteSpec, sell: Token, buy: Token) -> Questions[SwapRoute]:
+        """Find the pools of the best configured path. Raises ReadFailed or ConfigError when there is none."""
+        ...
+
+    def reads(self, route: SwapRoute) -> Sequence[Read]:
+        """Views needed by ``quote`` and ``depth``."""
+        ...
+
+    def quote(self, route: SwapRoute, results: Sequence[ReadResult], sold: int) -> int:
+        """Base units bought for ``sold`` base units, at the pools' present state."""
+        ...
+
+    def depth(self, route: SwapRoute, results: Sequence[ReadResult]) -> int:
+        """Size of the sold token's side of the shallowest pool, in the sold token's base units."""
+        ...
+
+    def swap(self, route: SwapRoute, owner: Address, sold: Share, floor: tuple[int, int], slippage_bps: int) -> Sequence[Leg]:
+        """Legs (exact approval first) that sell ``sold``; ``floor`` is the oracle price as bought/sold base units."""
+        ...
+
+    def permissions(self, route: SwapRoute, owner: Address) -> Sequence[Permission]:
+        """The only calls that ``swap`` makes."""
+        ...
+
+
+@runtime_checkable
+class PoolMaker(Protocol):
+    """Turns two tokens into an LP token. Entry point group ``keeper.pools``."""
+
+    name: str
+
+    def join(self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token, slippage_bps: int) -> Sequence[Leg]:
+        """Legs that add all that the harvest brought of both parts as liquidity."""
+        ...
+
+    def permissions(self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token) -> Sequence[Permission]:
+        """The only calls that ``join`` makes."""
+        ...
+
+
+# ---------------------------------------------------------------------------- prices
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSpec:
+    """One configured source of one token's price. ``settings`` are the source's own keys (checked by the source)."""
+
+    kind: str
+    settings: Mapping[str, str | int]
+
+
+@runtime_checkable
+class PriceSource(Protocol):
+    """One kind of price. Stateless; entry point group ``keeper.prices``."""
+
+    #: Value of ``kind =`` in a price block.
+    name: str
+    params: Mapping[str, ParamSpec]
+
+    def resolve(self, spec: PriceSpec, token: Token) -> Questions[Mapping[str, str]]:
+        """Ask once for what never changes (pool sides, feed decimals); the answer is handed back to the calls below."""
+        ...
+
+    def needs(self, spec: PriceSpec, token: Token, facts: Mapping[str, str]) -> Sequence[Address]:
+        """Tokens whose agreed price must be known first."""
+        ...
+
+    def reads(self, spec: PriceSpec, token: Token, facts: Mapping[str, str]) -> Sequence[Read]:
+        """Views to read each cycle."""
+        ...
+
+    def quote(
+        self,
+        spec: PriceSpec,
+        token: Token,
+        facts: Mapping[str, str],
+        results: Sequence[ReadResult],
+        block: BlockRef,
+        known: Mapping[Address, TokenPrice],
+    ) -> Quote:
+        """Form the price. Raises PriceUnavailable with the reason (missing, stale, bound broken)."""
+        ...
+
+
+# ---------------------------------------------------------------------------- chain
+
+
+@dataclass(frozen=True, slots=True)
+class Nonces:
+    """An account's transaction counts as one endpoint sees them."""
+
+    latest: int
+    pending: int
+
+
+@runtime_checkable
+class Chain(Protocol):
+    """One chain through its endpoints. Every method may raise Transient (bounded retries are inside) or RpcRejected."""
+
+    facts: ChainFacts
+
+    def head(self) -> BlockRef:
+        """Newest block."""
+        ...
+
+    def block(self, number: int) -> BlockRef | None:
+        """Canonical block at a height, or ``None`` above the head."""
+        ...
+
+    def read(self, reads: Sequence[Read], block: BlockRef) -> list[ReadResult]:
+        """Answer all reads at one block, in order, in as few requests as limits allow. Never fewer answers than reads."""
+        ...
+
+    def fees(self) -> FeeQuote:
+        """Price of gas in the next block, tip within the chain's floor and cap."""
+        ...
+
+    def simulate(self, owner: Address, calls: Sequence[Call], tokens: Sequence[Address], block: BlockRef | None = None) -> Simulation:
+        """Run the calls one after another as ``owner`` on top of ``block`` (latest by default); send nothing."""
+        ...
+
+    def l1_fee_wei(self, data: bytes) -> int:
+        """L1 data fee of a transaction with this calldata; 0 where the chain has none."""
+        ...
+
+    def nonces(self, account: Address) -> Nonces:
+        """Transaction counts."""
+        ...
+
+    def balance(self, account: Address) -> int:
+        """Wei held by an account."""
+        ...
+
+    def receipt(self, tx_hash: str) -> Receipt | None:
+        """Receipt of a transaction, or ``None`` when the chain does not have it (which proves nothing)."""
+        ...
+
+
+class Submission(StrEnum):
+    """What an endpoint said to a raw transaction. Anything unknown is MAYBE: the same bytes may be sent again."""
+
+    ACCEPTED = "accepted"
+    #: The pool or the chain has it already: as good as accepted.
+    KNOWN = "known"
+    #: Time-out, closed connection, 5xx, unknown error.
+    MAYBE = "maybe"
+    #: The nonce is used: look for our receipts.
+    NONCE_USED = "nonce_used"
+    #: Refused for certain, and not in any pool (funds, fee floor, intrinsic gas).
+    REFUSED = "refused"
+
+
+@runtime_checkable
+class Submitter(Protocol):
+    """Puts raw transactions on the wire. Entry point group ``keeper.submitters``."""
+
+    name: str
+
+    def submit(self, signed: SignedTx) -> tuple[Submission, str]:
+        """Send raw bytes; returns the outcome and the node's words. Never raises for a node's refusal."""
+        ...
+
+
+# ---------------------------------------------------------------------------- keys
+
+
+@dataclass(frozen=True, slots=True)
+class Warrant:
+    """Why a transaction may be signed: which position's plan it belongs to, and the simulation that passed it."""
+
+    position_id: str
+    plan_id: str
+    leg_index: int
+    #: Simulation whose last call is exactly this transaction's call.
+    simulation: Simulation
+    #: Value of the fees at the transaction's caps (gas * max fee, plus L1 fee), USD wad.
+    max_fee_usd: UsdWad
+
+
+@runtime_checkable
+class KeySigner(Protocol):
+    """Holds one key. One file per kind; entry point group ``keeper.signers``. The engine never sees it, only ``Signer``."""
+
+    address: Address
+
+    def sign(self, request: TxRequest) -> SignedTx:
+        """Sign exactly this request. Raises KeyUnavailable."""
+        ...
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """A key behind its policy: the only thing that can sign."""
+
+    address: Address
+
+    def sign(self, request: TxRequest, warrant: Warrant) -> SignedTx:
+        """Check the request against the policy, then sign. Raises PolicyDenied naming the broken rule."""
+        ...
+
+
+# ---------------------------------------------------------------------------- memory
+
+
+@runtime_checkable
+class Journal(Protocol):
+    """Write-ahead journal of everything that touches the wire. Each method is one durable (fsynced) commit.
+
+    Raises StoreUnavailable when the commit is not certain, IllegalTransition when the table of states forbids it.
+    """
+
+    def open_harvest(self, harvest: Harvest, plan: Plan) -> None:
+        """Record a compound before its first leg."""
+        ...
+
+    def add_intent(self, intent: Intent) -> None:
+        """Record one leg (state PLANNED). The key is unique for ever: a second insert raises IllegalTransition."""
+        ...
+
+    def add_attempt(self, attempt: Attempt) -> None:
+        """Record signed raw bytes, and the intent as SIGNED with this nonce, before anything is sent."""
+        ...
+
+    def mark_broadcast(self, intent_id: str, tx_hash: str) -> None:
+        """The raw bytes left, or may have left, the process."""
+        ...
+
+    def add_receipt(self, intent_id: str, receipt: Receipt) -> None:
+        """Mined, not yet confirmed. Replaces an earlier receipt of the same intent."""
+        ...
+
+    def settle(self, intent_id: str, state: IntentState) -> None:
+        """CONFIRMED, REVERTED or CANCELLED."""
+        ...
+
+    def reopen(self, intent_id: str) -> None:
+        """A reorg took the receipt away: back to BROADCAST, receipt and ledger rows reversed."""
+        ...
+
+    def close_harvest(self, harvest: Harvest, entries: Sequence[LedgerEntry]) -> None:
+        """Record the outcome and the ledger rows, in one commit."""
+        ...
+
+    def open_harvests(self, chain: str, owner: Address) -> list[tuple[Harvest, Plan]]:
+        """Compounds that are not finished, oldest first: what ``recover`` goes on with."""
+        ...
+
+    def intents(self, harvest_id: str) -> list[Intent]:
+        """Legs of a compound in order."""
+        ...
+
+    def attempts(self, intent_id: str) -> list[Attempt]:
+        """Signed transactions of a leg, oldest first."""
+        ...
+
+    def receipt_of(self, intent_id: str) -> Receipt | None:
+        """The receipt on record."""
+        ...
+
+    def next_nonce(self, chain_id: int, sender: Address) -> int:
+        """One above the highest nonce the journal knows; 0 when it knows none."""
+        ...
+
+    def spent_usd(self, chain: str, sender: Address, since: int) -> UsdWad:
+        """Fees since a unix time: realised for mined attempts, the cap for those in flight."""
+        ...
+
+
+@runtime_checkable
+class Store(Journal, Protocol):
+    """The journal, and everything else worth remembering."""
+
+    def record_decision(self, decision: Decision) -> bool:
+        """Keep a decision when verdict or first reason changed; ``True`` when it did."""
+        ...
+
+    def decisions(self, position_id: str, limit: int = 20) -> list[Decision]:
+        """Newest first."""
+        ...
+
+    def record_observation(self, observation: Observation, reward_usd: UsdWad, gas_price_wei: int) -> None:
+        """Keep history for backtests."""
+        ...
+
+    def harvests(self, position_id: str | None = None, limit: int = 100) -> list[Harvest]:
+        """Newest first."""
+        ...
+
+    def ledger(self, position_id: str | None = None, since: int = 0) -> list[LedgerEntry]:
+        """Token movements in chain order, reversed ones left out."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections."""
+        ...
+
+
+# ---------------------------------------------------------------------------- surroundings
+
+
+@runtime_checkable
+class EventSink(Protocol):
+    """Takes every event. Must not raise and must not block: what is slow queues by itself."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Time as the engine sees it; decisions use block timestamps, this is for waiting and for the day's budget."""
+
+    def now(self) -> int:
+        """Unix seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or return early when the daemon stops."""
+        ...

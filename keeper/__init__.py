@@ -1,8 +1,6 @@
 """keeper: compounds DeFi positions when, and only when, it pays."""
 
-from typing import Final
-
 __all__ = ["__version__"]
 
 #: Version of the package; the single source for packaging and ``keeper --version``.
-__version__: Final = "0.1.0"
+__version__ = "0.1.0"

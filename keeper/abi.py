@@ -65,7 +65,9 @@ class Fn:
         try:
             return decode(self.outputs, result.data)
         except ValueError as error:
-            raise ReadFailed(f"{self.signature} answered {len(result.data)} bytes that do not decode: {error}") from error
+            raise ReadFailed(
+                f"{self.signature} answered {len(result.data)} bytes that do not decode: {error}"
+            ) from error
 
     def __repr__(self) -> str:
         return f"Fn({self.signature!r})"
@@ -170,7 +172,7 @@ def _static_size(kind: str) -> int:
     return _WORD
 
 
-def _encode_one(kind: str, value: Any) -> bytes:  # noqa: PLR0911  (one return per ABI type)
+def _encode_one(kind: str, value: Any) -> bytes:
     if kind.endswith("[]"):
         return len(value).to_bytes(_WORD, "big") + encode((kind[:-2],) * len(value), value)
     if kind.startswith("("):
@@ -191,7 +193,7 @@ def _encode_one(kind: str, value: Any) -> bytes:  # noqa: PLR0911  (one return p
 
 def _encode_number(kind: str, value: Any) -> bytes:
     signed = kind.startswith("int")
-    bits = int(kind[3 if signed else 4:] or 256)
+    bits = int(kind[3 if signed else 4 :] or 256)
     low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
     if not isinstance(value, int) or not low <= value < high:
         raise ValueError(f"{value!r} does not fit {kind}")
@@ -206,7 +208,7 @@ def _address_bytes(value: str) -> bytes:
 
 
 def _word(data: bytes, at: int) -> bytes:
-    word = data[at:at + _WORD]
+    word = data[at : at + _WORD]
     if at < 0 or len(word) != _WORD:
         raise ValueError(f"needs {at + _WORD} bytes, has {len(data)}")
     return word
@@ -216,17 +218,17 @@ def _uint(data: bytes, at: int) -> int:
     return int.from_bytes(_word(data, at), "big")
 
 
-def _decode_one(kind: str, data: bytes, at: int) -> Any:  # noqa: PLR0911  (one return per ABI type)
+def _decode_one(kind: str, data: bytes, at: int) -> Any:
     if kind.endswith("[]"):
         count = _uint(data, at)
         if count * _WORD > len(data):
             raise ValueError(f"array of {count} in {len(data)} bytes")
-        return list(decode((kind[:-2],) * count, data[at + _WORD:]))
+        return list(decode((kind[:-2],) * count, data[at + _WORD :]))
     if kind.startswith("("):
         return decode(_split(kind[1:-1]), data[at:])
     if kind in ("bytes", "string"):
         size = _uint(data, at)
-        raw = data[at + _WORD:at + _WORD + size]
+        raw = data[at + _WORD : at + _WORD + size]
         if len(raw) != size:
             raise ValueError(f"{size} bytes announced, {len(raw)} present")
         return raw.decode(errors="replace") if kind == "string" else raw
@@ -243,9 +245,9 @@ def _decode_word(kind: str, word: bytes) -> Any:
             raise ValueError("bool above 1")
         return word[31] == 1
     if kind.startswith("bytes"):
-        return word[:int(kind[5:])]
+        return word[: int(kind[5:])]
     number = int.from_bytes(word, "big", signed=kind.startswith("int"))
-    bits = int(kind[3 if kind.startswith("int") else 4:] or 256)
+    bits = int(kind[3 if kind.startswith("int") else 4 :] or 256)
     if number.bit_length() > bits:
         raise ValueError(f"{number} exceeds {kind}")
     return number

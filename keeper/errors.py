@@ -1,29 +1,29 @@
 """Every exception keeper raises, as one tree.
 
-    KeeperError
-      ConfigError              exit 78; names file and key and says what to write instead
-      Transient                worth trying again, with a bound
-        RpcUnavailable         no endpoint answered (exit 69)
-        RateLimited            an endpoint asked us to slow down
-        BadReply               an endpoint answered something that is not an answer
-        StaleHead              an endpoint's head is too old
-      ReadFailed               a view call reverted or answered bytes of the wrong shape
-      RpcRejected              the node understood the call and refused it
-      PriceUnavailable         a source has no usable price
-      Refused                  a guard said no; becomes a BLOCKED decision, never a crash (exit 4)
-      TxError
-        SimulationReverted     the chain says the call would fail
-        TxReverted             it was mined and failed (exit 5)
-        TxPending              outcome still open; the journal has it (exit 6)
-        HarvestPaidNothing     it was mined, and nothing came in
-      SignerError
-        PolicyDenied           the request is outside the position's policy (exit 4)
-        KeyUnavailable         the key could not be opened (exit 69)
-      StoreError
-        StoreUnavailable       the journal cannot be written: nothing is sent (exit 75)
-        IllegalTransition      a state change that the table does not allow
-        JournalTooNew          written by a newer keeper
-      IntegrityError           journal and chain disagree: the lane halts
+KeeperError
+  ConfigError              exit 78; names file and key and says what to write instead
+  Transient                worth trying again, with a bound
+    RpcUnavailable         no endpoint answered (exit 69)
+    RateLimited            an endpoint asked us to slow down
+    BadReply               an endpoint answered something that is not an answer
+    StaleHead              an endpoint's head is too old
+  ReadFailed               a view call reverted or answered bytes of the wrong shape
+  RpcRejected              the node understood the call and refused it
+  PriceUnavailable         a source has no usable price
+  Refused                  a guard said no; becomes a BLOCKED decision, never a crash (exit 4)
+  TxError
+    SimulationReverted     the chain says the call would fail
+    TxReverted             it was mined and failed (exit 5)
+    TxPending              outcome still open; the journal has it (exit 6)
+    HarvestPaidNothing     it was mined, and nothing came in
+  SignerError
+    PolicyDenied           the request is outside the position's policy (exit 4)
+    KeyUnavailable         the key could not be opened (exit 69)
+  StoreError
+    StoreUnavailable       the journal cannot be written: nothing is sent (exit 75)
+    IllegalTransition      a state change that the table does not allow
+    JournalTooNew          written by a newer keeper
+  IntegrityError           journal and chain disagree: the lane halts
 """
 
 from __future__ import annotations

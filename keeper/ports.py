@@ -1,4 +1,4 @@
-"""Every boundary of the engine on one page. A new protocol, exchange, price, key or chain client is one file that fits one of these.
+"""Every boundary of the engine on one page. A new protocol, exchange, price or key is one file that fits one of these.
 
 Adapters are sans-I/O: they say which views to read and which calls to make, and decode the answers. The engine does
 the I/O, all positions of a chain together, pinned to one block. ``tests/conformance`` holds one suite per port.
@@ -36,11 +36,30 @@ from keeper.domain.valuation import Quote, TokenPrice
 Learnt = TypeVar("Learnt")
 
 __all__ = [
-    "ArgRule", "Chain", "Clock", "EventSink", "Journal", "KeySigner", "Nonces", "ParamSpec", "Permission", "PoolMaker", "PriceSource",
-    "PriceSpec", "ProtocolAdapter", "Questions", "Signer", "Store", "Submission", "Submitter", "SwapAdapter", "SwapRoute", "Warrant",
+    "ArgRule",
+    "Chain",
+    "Clock",
+    "EventSink",
+    "Journal",
+    "KeySigner",
+    "Nonces",
+    "ParamSpec",
+    "Permission",
+    "PoolMaker",
+    "PriceSource",
+    "PriceSpec",
+    "ProtocolAdapter",
+    "Questions",
+    "Signer",
+    "Store",
+    "Submission",
+    "Submitter",
+    "SwapAdapter",
+    "SwapRoute",
+    "Warrant",
 ]
 
-#: A conversation with a chain, without I/O: yield a batch of reads, receive their results in order, return what was learnt.
+#: A conversation with a chain, without I/O: yield a batch of reads, receive the results in order, return the lesson.
 Questions: TypeAlias = Generator[Sequence[Read], Sequence[ReadResult], Learnt]
 
 
@@ -106,7 +125,9 @@ class ProtocolAdapter(Protocol):
         """Views to read each cycle. Constant for a position, so that encoded batches can be cached."""
         ...
 
-    def observe(self, position: Position, market: Market, results: Sequence[ReadResult], block: BlockRef) -> Observation:
+    def observe(
+        self, position: Position, market: Market, results: Sequence[ReadResult], block: BlockRef
+    ) -> Observation:
         """Decode the results of ``reads``. Raises ReadFailed."""
         ...
 
@@ -162,7 +183,9 @@ class SwapAdapter(Protocol):
         """Size of the sold token's side of the shallowest pool, in the sold token's base units."""
         ...
 
-    def swap(self, route: SwapRoute, owner: Address, sold: Share, floor: tuple[int, int], slippage_bps: int) -> Sequence[Leg]:
+    def swap(
+        self, route: SwapRoute, owner: Address, sold: Share, floor: tuple[int, int], slippage_bps: int
+    ) -> Sequence[Leg]:
         """Legs (exact approval first) that sell ``sold``; ``floor`` is the oracle price as bought/sold base units."""
         ...
 
@@ -177,11 +200,15 @@ class PoolMaker(Protocol):
 
     name: str
 
-    def join(self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token, slippage_bps: int) -> Sequence[Leg]:
+    def join(
+        self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token, slippage_bps: int
+    ) -> Sequence[Leg]:
         """Legs that add all that the harvest brought of both parts as liquidity."""
         ...
 
-    def permissions(self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token) -> Sequence[Permission]:
+    def permissions(
+        self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token
+    ) -> Sequence[Permission]:
         """The only calls that ``join`` makes."""
         ...
 
@@ -256,14 +283,16 @@ class Chain(Protocol):
         ...
 
     def read(self, reads: Sequence[Read], block: BlockRef) -> list[ReadResult]:
-        """Answer all reads at one block, in order, in as few requests as limits allow. Never fewer answers than reads."""
+        """Answer all reads at one block, in order, in few requests. Never fewer answers than reads."""
         ...
 
     def fees(self) -> FeeQuote:
         """Price of gas in the next block, tip within the chain's floor and cap."""
         ...
 
-    def simulate(self, owner: Address, calls: Sequence[Call], tokens: Sequence[Address], block: BlockRef | None = None) -> Simulation:
+    def simulate(
+        self, owner: Address, calls: Sequence[Call], tokens: Sequence[Address], block: BlockRef | None = None
+    ) -> Simulation:
         """Run the calls one after another as ``owner`` on top of ``block`` (latest by default); send nothing."""
         ...
 
@@ -280,7 +309,7 @@ class Chain(Protocol):
         ...
 
     def receipt(self, tx_hash: str) -> Receipt | None:
-        """Receipt of a transaction, or ``None`` when the chain does not have it (which proves nothing)."""
+        """Receipt, or ``None`` when the chain does not have it (which proves nothing)."""
         ...
 
 

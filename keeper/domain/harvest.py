@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from keeper.domain.money import Address, Amount, UsdWad
+from keeper.domain.money import NO_USD, Address, Amount, UsdWad
 
 __all__ = ["Harvest", "HarvestState", "LedgerEntry"]
 
@@ -63,8 +63,8 @@ class Harvest:
     compounded: Amount | None = None
     gas_used: int = 0
     cost_wei: int = 0
-    received_usd: UsdWad = UsdWad(0)
-    compounded_usd: UsdWad = UsdWad(0)
-    cost_usd: UsdWad = UsdWad(0)
+    received_usd: UsdWad = NO_USD
+    compounded_usd: UsdWad = NO_USD
+    cost_usd: UsdWad = NO_USD
     #: Why it failed, for people.
     error: str = ""

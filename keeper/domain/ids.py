@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["canonical", "content_id"]
 
 
-def canonical(value: Any) -> Any:  # noqa: ANN401  (any domain value becomes plain JSON data)
+def canonical(value: Any) -> Any:  # noqa: PLR0911
     """Turn a domain value into plain JSON data; integers become strings so that no reader loses digits."""
     if is_dataclass(value) and not isinstance(value, type):
         return {"type": type(value).__name__} | {f.name: canonical(getattr(value, f.name)) for f in fields(value)}
@@ -29,7 +29,7 @@ def canonical(value: Any) -> Any:  # noqa: ANN401  (any domain value becomes pla
     return {str(key): canonical(item) for key, item in value.items()}
 
 
-def content_id(value: Any) -> str:  # noqa: ANN401
+def content_id(value: Any) -> str:
     """Hash a domain value: 32 hex digits of SHA-256 over its canonical JSON."""
     text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NewType
 
-__all__ = ["BPS", "WAD", "Address", "Amount", "Token", "UsdWad", "address", "usd", "usd_decimal"]
+__all__ = ["BPS", "NO_USD", "WAD", "Address", "Amount", "Token", "UsdWad", "address", "usd", "usd_decimal"]
 
 #: A lower-case, 0x-prefixed, 20-byte hex address. Checksums are checked at the edge (config) and shown by the CLI.
 Address = NewType("Address", str)
 
 #: US dollars times 10**18. Integer arithmetic only.
 UsdWad = NewType("UsdWad", int)
+
+#: No dollars.
+NO_USD: Final = UsdWad(0)
 
 #: Fixed-point one: 10**18, as in MakerDAO's wad.
 WAD: Final = 10**18
@@ -64,7 +67,7 @@ class Token:
     @property
     def unit(self) -> int:
         """Base units in one whole token."""
-        return 10**self.decimals
+        return int(10**self.decimals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,14 @@ from enum import StrEnum
 from keeper.domain.money import BPS, Address, Token
 
 __all__ = [
-    "Call", "Deadline", "Leg", "LegKind", "MinOut", "Patch", "Plan", "Share",
+    "Call",
+    "Deadline",
+    "Leg",
+    "LegKind",
+    "MinOut",
+    "Patch",
+    "Plan",
+    "Share",
 ]
 
 

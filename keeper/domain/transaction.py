@@ -13,8 +13,18 @@ from keeper.domain.money import Address, Amount, Token
 from keeper.domain.plan import LegKind
 
 __all__ = [
-    "INTENT_TRANSITIONS", "Attempt", "AttemptState", "FeeQuote", "Intent", "IntentState", "Receipt", "SignedTx", "Simulation",
-    "SimulatedCall", "TransferLog", "TxRequest",
+    "INTENT_TRANSITIONS",
+    "Attempt",
+    "AttemptState",
+    "FeeQuote",
+    "Intent",
+    "IntentState",
+    "Receipt",
+    "SignedTx",
+    "SimulatedCall",
+    "Simulation",
+    "TransferLog",
+    "TxRequest",
 ]
 
 
@@ -42,7 +52,9 @@ INTENT_TRANSITIONS: Final[dict[IntentState, frozenset[IntentState]]] = {
     IntentState.PLANNED: frozenset({IntentState.SIGNED, IntentState.CANCELLED}),
     IntentState.SIGNED: frozenset({IntentState.BROADCAST, IntentState.MINED, IntentState.CANCELLED}),
     IntentState.BROADCAST: frozenset({IntentState.MINED, IntentState.CANCELLED}),
-    IntentState.MINED: frozenset({IntentState.CONFIRMED, IntentState.REVERTED, IntentState.BROADCAST, IntentState.CANCELLED}),
+    IntentState.MINED: frozenset(
+        {IntentState.CONFIRMED, IntentState.REVERTED, IntentState.BROADCAST, IntentState.CANCELLED}
+    ),
     IntentState.CONFIRMED: frozenset({IntentState.BROADCAST}),
     IntentState.REVERTED: frozenset({IntentState.BROADCAST}),
     IntentState.CANCELLED: frozenset(),

@@ -1,0 +1,177 @@
+"""The rule: harvest when the reward has grown to where waiting longer loses more than one harvest costs.
+
+Per unit of time a rhythm T loses g/T (cost), m*F*T/2 (reward lying idle) and F^2*T/L (price impact growing with size).
+The minimum gives R* = sqrt(2*g*F/k) + 4/3*g with k = m + 2F/L; see docs/explanation/when-to-compound.md.
+Everything is an integer: US dollars and yearly yields as wad (10**18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import Final
+
+from keeper.domain.money import BPS, NO_USD, WAD, UsdWad
+
+__all__ = ["SECONDS_PER_YEAR", "Economics", "Rule", "Thresholds", "budget", "cost_that_fires", "evaluate", "threshold"]
+
+#: A year of 365 days, as in every rate of this project.
+SECONDS_PER_YEAR: Final = 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Economics:
+    """What the rule looks at. All money in USD wad."""
+
+    #: S: value of the stake.
+    principal: UsdWad
+    #: R: net pending reward, after swap fees and impact at full size.
+    reward: UsdWad
+    #: g: all-in cost of one compound now.
+    cost: UsdWad
+    #: F: forward net accrual per year.
+    forward: UsdWad
+    #: m: yearly yield of a re-deposited dollar, less the reward token's drift; wad.
+    yield_wad: int
+    #: L: value of the sold side of the shallowest pool; ``None`` when nothing is sold.
+    depth: UsdWad | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The rule's two options."""
+
+    #: a: scales the square-root term, basis points; below 10_000 harvests earlier.
+    risk_factor_bps: int = BPS
+    #: A harvest must earn its cost back within this many seconds, rolling.
+    payback_seconds: int = SECONDS_PER_YEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the rule stands. ``None`` means never."""
+
+    #: R*: harvest at or above this.
+    reward: UsdWad | None
+    #: B: what harvesting now is worth at most.
+    budget: UsdWad
+    #: k, wad per year.
+    pressure_wad: int
+    #: Optimal harvests a year, thousandths.
+    harvests_milli: int
+    #: Yearly gain at the optimum over never compounding; 0 below the break-even n* = sqrt(2).
+    gain_per_year: UsdWad
+    #: Largest all-in cost at which the rule would fire now; 0 when none.
+    fires_at_cost: UsdWad
+    #: m*R/365.
+    waiting_cost_per_day: UsdWad
+    #: Seconds until the reward reaches R* at the present cost; 0 when there, ``None`` when never.
+    eta_seconds: int | None
+
+    #: Whether the payback condition holds.
+    pays_back: bool
+
+
+def pressure(e: Economics) -> int:
+    """Return k = m + 2F/L in wad per year: what an idle dollar of reward loses a year."""
+    impact = 2 * e.forward * WAD // e.depth if e.depth else 0
+    return e.yield_wad + impact
+
+
+def threshold(e: Economics, rule: Rule) -> UsdWad | None:
+    """Return R*, rounded up; ``None`` when compounding never pays (m <= 0 or nothing accrues)."""
+    k = pressure(e)
+    if e.yield_wad <= 0 or e.forward <= 0 or k <= 0:
+        return None
+    root = _ceil_sqrt(2 * e.cost * e.forward * WAD, k)
+    return UsdWad(-(-root * rule.risk_factor_bps // BPS) + -(-4 * e.cost // 3))
+
+
+def budget(e: Economics) -> UsdWad:
+    """Return B = R^2 * k / (2F): harvesting now is worth at most this. 0 when compounding never pays."""
+    k = pressure(e)
+    if e.yield_wad <= 0 or e.forward <= 0 or k <= 0:
+        return NO_USD
+    return UsdWad(e.reward * e.reward * k // (2 * e.forward) // WAD)
+
+
+def cost_that_fires(e: Economics, rule: Rule) -> UsdWad:
+    """Return the largest cost at which the rule would fire now: the inverse of ``threshold``, within the guards.
+
+    Solves 4/3*x^2 + a*sqrt(2F/k)*x = R for x = sqrt(g), then steps down until the rule itself agrees.
+    """
+    k = pressure(e)
+    if e.yield_wad <= 0 or e.forward <= 0 or k <= 0 or e.reward <= 0:
+        return NO_USD
+    # in wad: c2 = a^2 * 2F/k ; sqrt(g) = (sqrt(c2 + 16R/3) - sqrt(c2)) * 3/8
+    c2 = 2 * e.forward * WAD * rule.risk_factor_bps**2 // (k * BPS**2)
+    x = 3 * (isqrt(c2 * WAD + 16 * e.reward * WAD // 3) - _ceil_sqrt(c2 * WAD, 1)) // 8
+    ceiling = min(max(x, 0) ** 2 // WAD, max(e.reward - 1, 0), _payback_ceiling(e, rule))
+    return UsdWad(_settle(e, rule, ceiling))
+
+
+def evaluate(e: Economics, rule: Rule) -> Thresholds:
+    """Work out every number of the rule for one position at one moment."""
+    k = max(pressure(e), 0)
+    wanted = threshold(e, rule)
+    return Thresholds(
+        reward=wanted,
+        budget=budget(e),
+        pressure_wad=k,
+        harvests_milli=_harvests_milli(e, k),
+        gain_per_year=_gain(e, k),
+        fires_at_cost=cost_that_fires(e, rule),
+        waiting_cost_per_day=UsdWad(max(e.yield_wad, 0) * e.reward // WAD // 365),
+        eta_seconds=_eta(e, wanted),
+        pays_back=_payback_ceiling(e, rule) >= e.cost,
+    )
+
+
+def fires(e: Economics, rule: Rule) -> bool:
+    """Say whether the rule harvests now: m > 0, R > g, R >= R*, and the cost is earned back in time."""
+    wanted = threshold(e, rule)
+    return wanted is not None and e.reward > e.cost and e.reward >= wanted and _payback_ceiling(e, rule) >= e.cost
+
+
+def _settle(e: Economics, rule: Rule, guess: int) -> int:
+    """Lower a candidate cost by its rounding error until the rule fires at it."""
+    step = 1
+    while guess > 0:
+        at = Economics(e.principal, e.reward, UsdWad(guess), e.forward, e.yield_wad, e.depth)
+        if fires(at, rule):
+            return guess
+        guess -= step
+        step *= 2
+    return 0
+
+
+def _payback_ceiling(e: Economics, rule: Rule) -> int:
+    """R * m * payback: the largest cost that is earned back in time."""
+    return max(e.yield_wad, 0) * e.reward * rule.payback_seconds // (WAD * SECONDS_PER_YEAR)
+
+
+def _harvests_milli(e: Economics, k: int) -> int:
+    """n* = sqrt(F*k/(2g)), in thousandths; for reward proportional to principal this is (F/S)*sqrt(S/2g)."""
+    if e.yield_wad <= 0 or e.forward <= 0 or k <= 0 or e.cost <= 0:
+        return 0
+    return isqrt(10**6 * e.forward * k // (2 * e.cost * WAD))
+
+
+def _gain(e: Economics, k: int) -> UsdWad:
+    """g*(n*-1)^2 above the break-even n* = sqrt(2), else 0."""
+    n = _harvests_milli(e, k)
+    return NO_USD if n < 1414 else UsdWad(e.cost * (n - 1000) ** 2 // 10**6)
+
+
+def _eta(e: Economics, wanted: UsdWad | None) -> int | None:
+    if wanted is None or e.forward <= 0:
+        return None
+    missing = max(wanted - e.reward, 0)
+    return -(-missing * SECONDS_PER_YEAR // e.forward)
+
+
+def _ceil_sqrt(numerator: int, denominator: int) -> int:
+    """Square root of a fraction of two integers, rounded up."""
+    value = -(-numerator // denominator)
+    root = isqrt(value)
+    return root if root * root == value else root + 1

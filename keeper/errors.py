@@ -21,6 +21,7 @@ KeeperError
     KeyUnavailable         the key could not be opened (exit 69)
   StoreError
     StoreUnavailable       the journal cannot be written: nothing is sent (exit 75)
+      LaneHeld             another process owns the lane (chain and account)
     IllegalTransition      a state change that the table does not allow
     JournalTooNew          written by a newer keeper
   IntegrityError           journal and chain disagree: the lane halts
@@ -37,6 +38,7 @@ __all__ = [
     "JournalTooNew",
     "KeeperError",
     "KeyUnavailable",
+    "LaneHeld",
     "PolicyDenied",
     "PriceUnavailable",
     "RateLimited",
@@ -164,6 +166,10 @@ class StoreError(KeeperError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be read or written."""
+
+
+class LaneHeld(StoreUnavailable):
+    """Another process owns the lane; two writers on one account would use one nonce twice."""
 
 
 class IllegalTransition(StoreError):

@@ -16,7 +16,7 @@ from keeper.domain.decision import Decision
 from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, LedgerEntry
-from keeper.domain.money import Address, Token, UsdWad
+from keeper.domain.money import NO_USD, Address, Token, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Call, Leg, Plan, Share
 from keeper.domain.position import Market, Position, RouteSpec
@@ -356,7 +356,7 @@ class Warrant:
 
 @runtime_checkable
 class KeySigner(Protocol):
-    """Holds one key. One file per kind; entry point group ``keeper.signers``. The engine never sees it, only ``Signer``."""
+    """Holds one key; entry point group ``keeper.signers``. The engine never sees it, only ``Signer``."""
 
     address: Address
 
@@ -394,16 +394,19 @@ class Journal(Protocol):
         """Record one leg (state PLANNED). The key is unique for ever: a second insert raises IllegalTransition."""
         ...
 
-    def add_attempt(self, attempt: Attempt) -> None:
-        """Record signed raw bytes, and the intent as SIGNED with this nonce, before anything is sent."""
+    def add_attempt(self, attempt: Attempt, *, max_fee_usd: UsdWad = NO_USD) -> None:
+        """Record signed raw bytes, and the intent as SIGNED with this nonce, before anything is sent.
+
+        ``max_fee_usd`` is the value of the fees at the attempt's caps; ``spent_usd`` counts it while in flight.
+        """
         ...
 
     def mark_broadcast(self, intent_id: str, tx_hash: str) -> None:
         """The raw bytes left, or may have left, the process."""
         ...
 
-    def add_receipt(self, intent_id: str, receipt: Receipt) -> None:
-        """Mined, not yet confirmed. Replaces an earlier receipt of the same intent."""
+    def add_receipt(self, intent_id: str, receipt: Receipt, *, cost_usd: UsdWad = NO_USD) -> None:
+        """Mined, not yet confirmed. Replaces an earlier receipt of the same intent. ``cost_usd`` values its fees."""
         ...
 
     def settle(self, intent_id: str, state: IntentState) -> None:
@@ -451,12 +454,60 @@ class Store(Journal, Protocol):
         """Keep a decision when verdict or first reason changed; ``True`` when it did."""
         ...
 
+    def record_decisions(self, batch: Sequence[Decision]) -> list[bool]:
+        """Record a cycle's decisions in one commit; for each, whether verdict or first reason changed."""
+        ...
+
     def decisions(self, position_id: str, limit: int = 20) -> list[Decision]:
-        """Newest first."""
+        """Changes only, newest first."""
+        ...
+
+    def latest_decision(self, position_id: str) -> Decision | None:
+        """The last decision recorded with its fresh numbers, changed or not."""
+        ...
+
+    def verdict_since(self, position_id: str) -> int | None:
+        """Block time (unix seconds) at which the present verdict began."""
         ...
 
     def record_observation(self, observation: Observation, reward_usd: UsdWad, gas_price_wei: int) -> None:
-        """Keep history for backtests."""
+        """Remember the latest, and keep history for backtests."""
+        ...
+
+    def record_observations(self, batch: Sequence[tuple[Observation, UsdWad, int]]) -> None:
+        """Record a cycle's (observation, reward_usd, gas_price_wei) in one commit."""
+        ...
+
+    def latest_observation(self, position_id: str) -> Observation | None:
+        """The last observation recorded."""
+        ...
+
+    def last_gas(self, position_id: str) -> int | None:
+        """Gas units that the last finished compound of the position really used."""
+        ...
+
+    def failures(self, position_id: str) -> int:
+        """Failed compounds in a row since the last one that was done."""
+        ...
+
+    def set_flag(self, key: str, value: str | None) -> None:
+        """Remember a small fact across restarts (quarantine, pause); ``None`` forgets it."""
+        ...
+
+    def get_flag(self, key: str) -> str | None:
+        """A remembered fact."""
+        ...
+
+    def acquire_lease(self, lane: str, holder: str, ttl: int) -> int:
+        """Own a lane for ``ttl`` seconds; returns the fencing token. Raises LaneHeld naming who owns it."""
+        ...
+
+    def renew_lease(self, lane: str, token: int, ttl: int) -> None:
+        """Own it for ``ttl`` seconds from now. Raises LaneHeld when another has taken it meanwhile."""
+        ...
+
+    def release_lease(self, lane: str, token: int) -> None:
+        """Give the lane up; does nothing when it is no longer ours."""
         ...
 
     def harvests(self, position_id: str | None = None, limit: int = 100) -> list[Harvest]:

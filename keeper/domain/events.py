@@ -49,6 +49,7 @@ class EventName(StrEnum):
     RPC_FAILED = "rpc.failed"
     RPC_RECOVERED = "rpc.recovered"
     BALANCE_LOW = "balance.low"
+    BALANCE_READ = "balance.read"
 
 
 @dataclass(frozen=True, slots=True)

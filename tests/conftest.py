@@ -14,4 +14,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture(scope="session")
 def anvil_path() -> Path:
     """The anvil binary of the devnet install."""
-    return Path(os.environ["KEEPER_ANVIL"])
+    from keeper.devnet.install import anvil_binary
+
+    return anvil_binary()

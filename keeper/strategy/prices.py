@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from keeper.domain.money import BPS, Token, UsdWad, usd_decimal
 from keeper.domain.valuation import PriceProblem, Quote, TokenPrice
-from keeper.errors import PriceUnavailable
 
 __all__ = ["agree"]
 
@@ -14,7 +13,7 @@ __all__ = ["agree"]
 def agree(
     token: Token,
     quotes: Sequence[Quote],
-    problems: Sequence[PriceUnavailable],
+    problems: Sequence[PriceProblem],
     *,
     min_sources: int,
     max_deviation_bps: int,
@@ -49,8 +48,8 @@ def agree(
     return TokenPrice(token, UsdWad(low), UsdWad(high), tuple(quotes))
 
 
-def _too_few(token: Token, have: int, needed: int, problems: Sequence[PriceUnavailable]) -> PriceProblem:
+def _too_few(token: Token, have: int, needed: int, problems: Sequence[PriceProblem]) -> PriceProblem:
     """Name the sources' own reasons; staleness wins over absence, because it passes."""
     kind = "stale" if any(problem.kind == "stale" for problem in problems) else "missing"
-    reasons = "; ".join(str(problem) for problem in problems) or "add a source in the config"
+    reasons = "; ".join(problem.text for problem in problems) or "add a source in the config"
     return PriceProblem(token, kind, f"{token.symbol} has {have} of {needed} prices needed: {reasons}")

@@ -1,0 +1,99 @@
+"""What the steps of one chain share: ports, positions, limits. Composed by the app, constant for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from keeper.domain.events import Event, EventName, Level
+from keeper.domain.money import Address, UsdWad
+from keeper.domain.position import Position
+from keeper.ports import (
+    Chain,
+    Clock,
+    EventSink,
+    PoolMaker,
+    PriceSource,
+    PriceSpec,
+    ProtocolAdapter,
+    Signer,
+    Store,
+    Submitter,
+    SwapAdapter,
+)
+
+__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "no_checkpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Adapters by the name the config uses."""
+
+    protocols: Mapping[str, ProtocolAdapter]
+    swaps: Mapping[str, SwapAdapter]
+    pools: Mapping[str, PoolMaker]
+    prices: Mapping[str, PriceSource]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hard stops. The engine looks at them to say why; the signer enforces them."""
+
+    per_tx_usd: UsdWad
+    per_day_usd: UsdWad
+    #: Highest price per gas unit ever bid, wei; ``None`` for no such limit.
+    max_gas_price_wei: int | None = None
+    #: Native balance below which nothing is started, wei.
+    min_native_wei: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRules:
+    """When sources agree."""
+
+    min_sources: int = 2
+    max_deviation_bps: int = 200
+
+
+def no_checkpoint(_: str) -> None:
+    """Do nothing at a named point of the way; tests put a kill here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainContext:
+    """Everything the steps of one chain need."""
+
+    chain: Chain
+    plugins: Plugins
+    positions: tuple[Position, ...]
+    #: Configured price sources by token address.
+    price_specs: Mapping[Address, tuple[PriceSpec, ...]]
+    price_rules: PriceRules
+    limits: Limits
+    store: Store
+    clock: Clock
+    events: EventSink
+    #: Guarded signers by the name the config uses.
+    signers: Mapping[str, Signer]
+    submitter: Submitter
+    #: Gas units of a whole compound by position, as the last simulation told; the one thing here that changes.
+    learned_gas: dict[str, int] = field(default_factory=dict)
+    #: Seconds to wait for a transaction's confirmations before leaving it to the next start.
+    confirm_timeout: float = 600.0
+    #: Seconds between two looks for a receipt.
+    poll_seconds: float = 2.0
+    #: Seconds after which unconfirmed raw bytes are sent again, unchanged.
+    resend_seconds: float = 60.0
+    #: Whether the process is draining: no new leg is started then.
+    stopping: Callable[[], bool] = field(default=lambda: False)
+    #: Called with the name of each point between two durable facts.
+    checkpoint: Callable[[str], None] = field(default=no_checkpoint)
+
+    @property
+    def name(self) -> str:
+        """The chain's name in the config."""
+        return self.chain.facts.name
+
+    def emit(self, name: EventName, level: Level = Level.INFO, **fields: str | int | bool | None) -> None:
+        """Send one event into the stream."""
+        self.events.emit(Event(name, level, fields))

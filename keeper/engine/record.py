@@ -1,0 +1,169 @@
+"""Turn confirmed receipts into a finished harvest and its ledger rows: what came in, what it cost, at which price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from keeper.domain.events import EventName, Level
+from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
+from keeper.domain.money import Address, Amount, UsdWad, usd_decimal
+from keeper.domain.plan import LegKind, Plan
+from keeper.domain.transaction import Intent, Receipt
+from keeper.domain.valuation import Valuation
+from keeper.engine.context import ChainContext
+
+__all__ = ["brought", "record_done", "record_failed"]
+
+#: A leg together with what the chain did.
+Executed = tuple[Intent, Receipt]
+
+
+def brought(plan: Plan, executed: Sequence[Executed]) -> dict[Address, int]:
+    """Net amounts that the executed legs brought, by their Transfer logs: what the next leg may spend."""
+    have: dict[Address, int] = {}
+    for _, receipt in executed:
+        for token in plan.tokens:
+            have[token.address] = have.get(token.address, 0) + receipt.delta(token, plan.owner).raw
+    return have
+
+
+def record_done(
+    context: ChainContext, harvest: Harvest, plan: Plan, executed: Sequence[Executed], valuation: Valuation
+) -> Harvest:
+    """Close a compound whose legs are all confirmed; predicted stands beside realised."""
+    done = _with_facts(context, harvest, plan, executed, valuation)
+    done = replace(done, state=HarvestState.DONE)
+    context.store.close_harvest(done, _entries(context, done, plan, executed, valuation))
+    context.checkpoint("recorded")
+    context.emit(
+        EventName.HARVEST_DONE,
+        position=done.position_id,
+        harvest=done.id,
+        received=_words(done.received),
+        received_usd=_usd(done.received_usd),
+        cost_usd=_usd(done.cost_usd),
+        cost_wei=done.cost_wei,
+        compounded=_words([done.compounded] if done.compounded else []),
+        compounded_usd=_usd(done.compounded_usd),
+        predicted_usd=_usd(done.predicted_reward_usd),
+        gas=done.gas_used,
+    )
+    return done
+
+
+def record_failed(
+    context: ChainContext,
+    harvest: Harvest,
+    plan: Plan,
+    executed: Sequence[Executed],
+    valuation: Valuation,
+    error: Exception,
+) -> Harvest:
+    """Give a compound up: say why, and name what it had brought by then, which stays in the wallet."""
+    failed = _with_facts(context, harvest, plan, executed, valuation)
+    failed = replace(failed, state=HarvestState.FAILED, error=_failure_text(plan, executed, error))
+    context.store.close_harvest(failed, _entries(context, failed, plan, executed, valuation))
+    context.emit(
+        EventName.HARVEST_FAILED,
+        Level.ERROR,
+        position=failed.position_id,
+        harvest=failed.id,
+        leg=len(executed) + 1,
+        kind=type(error).__name__,
+        error=failed.error,
+        gas=failed.gas_used,
+        cost_usd=_usd(failed.cost_usd),
+        cost_wei=failed.cost_wei,
+    )
+    return failed
+
+
+def _with_facts(
+    context: ChainContext, harvest: Harvest, plan: Plan, executed: Sequence[Executed], valuation: Valuation
+) -> Harvest:
+    claimed = [receipt for intent, receipt in executed if intent.kind is LegKind.CLAIM]
+    received = tuple(
+        amount
+        for token in plan.tokens
+        if (amount := Amount(token, sum(r.delta(token, plan.owner).raw for r in claimed))).raw > 0
+    )
+    deposits = [receipt for intent, receipt in executed if intent.kind is LegKind.DEPOSIT]
+    stake = -sum(_sent(receipt, plan) for receipt in deposits)
+    compounded = Amount(plan.stake_token, -stake) if deposits else None
+    cost = sum(receipt.cost_wei for _, receipt in executed)
+    last = max((receipt.block_number for _, receipt in executed), default=harvest.decided_block)
+    return replace(
+        harvest,
+        finished_at=_timestamp(context, last, harvest.started_at),
+        received=received,
+        compounded=compounded,
+        gas_used=sum(receipt.gas_used for _, receipt in executed),
+        cost_wei=cost,
+        received_usd=UsdWad(sum(valuation.value_low(amount) for amount in received)),
+        compounded_usd=valuation.value_mid(compounded) if compounded else UsdWad(0),
+        cost_usd=valuation.gas_cost(cost),
+    )
+
+
+def _sent(receipt: Receipt, plan: Plan) -> int:
+    """Stake tokens that a deposit really took out of the wallet (what it paid out beside is another matter)."""
+    token = plan.stake_token.address
+    return sum(t.raw for t in receipt.transfers if t.token == token and t.sender == plan.owner)
+
+
+def _entries(
+    context: ChainContext, harvest: Harvest, plan: Plan, executed: Sequence[Executed], valuation: Valuation
+) -> list[LedgerEntry]:
+    tokens = {token.address: token for token in plan.tokens}
+    entries = []
+    for intent, receipt in executed:
+        timestamp = _timestamp(context, receipt.block_number, harvest.started_at)
+        for log in receipt.transfers:
+            if log.token not in tokens or log.sender == log.recipient or plan.owner not in (log.sender, log.recipient):
+                continue
+            sign = 1 if log.recipient == plan.owner else -1
+            amount = Amount(tokens[log.token], sign * log.raw)
+            entries.append(
+                LedgerEntry(
+                    harvest_id=harvest.id,
+                    tx_hash=receipt.tx_hash,
+                    log_index=log.log_index,
+                    block_number=receipt.block_number,
+                    timestamp=timestamp,
+                    kind=intent.kind.value,
+                    amount=amount,
+                    value_usd=_price(valuation, amount),
+                )
+            )
+    return entries
+
+
+def _price(valuation: Valuation, amount: Amount) -> UsdWad | None:
+    try:
+        return valuation.value_mid(amount)
+    except KeyError:  # a token that is only passed through, priced by nobody
+        return None
+
+
+def _timestamp(context: ChainContext, number: int, fallback: int) -> int:
+    block = context.chain.block(number)
+    return block.timestamp if block is not None else fallback
+
+
+def _failure_text(plan: Plan, executed: Sequence[Executed], error: Exception) -> str:
+    have = brought(plan, executed)
+    left = [
+        f"{Amount(t, have[t.address]).decimal.normalize():f} {t.symbol}"
+        for t in plan.tokens
+        if have.get(t.address, 0) > 0
+    ]
+    return f"{error}; in the wallet now: {', '.join(left)}" if left else str(error)
+
+
+def _words(amounts: Sequence[Amount]) -> str:
+    return ", ".join(f"{amount.decimal:.6g} {amount.token.symbol}" for amount in amounts)
+
+
+def _usd(value: int) -> str:
+    return f"{usd_decimal(value):.2f}" if value >= 10**18 else f"{usd_decimal(value):.4f}"

@@ -1,0 +1,269 @@
+"""Ask the contracts once for what never changes: markets, swap routes, price facts, token metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from keeper.abi import Fn
+from keeper.domain.block import BlockRef
+from keeper.domain.money import Address, Token
+from keeper.domain.position import Market, Position
+from keeper.domain.reads import Read, ReadResult
+from keeper.engine.context import ChainContext
+from keeper.errors import ConfigError, KeeperError, ReadFailed
+from keeper.ports import Chain, PriceSpec, Questions, SwapRoute
+
+__all__ = ["Book", "Holding", "PricedToken", "Sale", "converse", "resolve"]
+
+_DECIMALS = Fn("decimals()", "uint8")
+_SYMBOL = Fn("symbol()", "string")
+_SYMBOL32 = Fn("symbol()", "bytes32")
+
+Key = TypeVar("Key", bound=Hashable)
+Learnt = TypeVar("Learnt")
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One reward token that is sold for one token that is deposited."""
+
+    reward: Token
+    buy: Token
+    route: SwapRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A position together with what its contracts said."""
+
+    position: Position
+    market: Market
+    sales: tuple[Sale, ...]
+
+    def sale(self, reward: Token, buy: Token) -> Sale:
+        """Return the resolved route from one token to the other. KeyError when there is none."""
+        for sale in self.sales:
+            if sale.reward.address == reward.address and sale.buy.address == buy.address:
+                return sale
+        raise KeyError((reward.symbol, buy.symbol))
+
+
+@dataclass(frozen=True, slots=True)
+class PricedToken:
+    """A token with its sources and what each of them learnt."""
+
+    token: Token
+    sources: tuple[tuple[PriceSpec, Mapping[str, str]], ...]
+    #: The price follows from other agreed prices (an LP token), so one source is enough.
+    derived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that was resolved on one chain, and why the rest could not be."""
+
+    holdings: tuple[Holding, ...]
+    #: In an order in which every token comes after those its sources need.
+    prices: tuple[PricedToken, ...]
+    native: Token
+    #: Position id to the error that keeps it out.
+    failures: Mapping[str, KeeperError]
+
+    def holding(self, position_id: str) -> Holding:
+        """Return one position. Raises the error that kept it out, or KeyError when it is not on this chain."""
+        if position_id in self.failures:
+            raise self.failures[position_id]
+        for holding in self.holdings:
+            if holding.position.id == position_id:
+                return holding
+        raise KeyError(position_id)
+
+
+def converse(chain: Chain, block: BlockRef, talks: Mapping[Key, Questions[Learnt]]) -> dict[Key, Learnt | KeeperError]:
+    """Hold many conversations at once: each round's reads of all of them travel together.
+
+    An error inside one conversation is that one's answer; a failing chain raises Transient.
+    """
+    done: dict[Key, Learnt | KeeperError] = {}
+    waiting: dict[Key, Sequence[Read]] = {}
+
+    def step(key: Key, answers: Sequence[ReadResult] | None) -> None:
+        talk = talks[key]
+        try:
+            waiting[key] = next(talk) if answers is None else talk.send(answers)
+        except StopIteration as stop:
+            done[key] = stop.value
+        except KeeperError as error:
+            done[key] = error
+
+    for key in talks:
+        step(key, None)
+    while waiting:
+        batch, waiting = waiting, {}
+        answers = iter(chain.read([read for reads in batch.values() for read in reads], block))
+        for key, reads in batch.items():
+            step(key, [next(answers) for _ in reads])
+    return done
+
+
+def resolve(context: ChainContext, block: BlockRef) -> Book:
+    """Resolve every position of a chain. A position that cannot be resolved is left out, with its error.
+
+    Raises:
+        Transient: when the chain cannot be read.
+        ConfigError: when the gas token cannot be priced from the config.
+    """
+    chain, failures = context.chain, dict[str, KeeperError]()
+    markets = _markets(context, block, failures)
+    holdings = _routes(context, block, markets, failures)
+    native = _tokens(chain, block, [chain.facts.wrapped_native])[chain.facts.wrapped_native]
+    prices = _prices(context, block, holdings, native)
+    return Book(holdings=tuple(holdings), prices=prices, native=native, failures=failures)
+
+
+def _markets(context: ChainContext, block: BlockRef, failures: dict[str, KeeperError]) -> dict[str, Market]:
+    plugins = context.plugins.protocols
+    talks = {p.id: plugins[p.protocol].resolve(p) for p in context.positions}
+    markets = {}
+    for position_id, market in converse(context.chain, block, talks).items():
+        if isinstance(market, KeeperError):
+            failures[position_id] = market
+        else:
+            markets[position_id] = market
+    return markets
+
+
+def _routes(
+    context: ChainContext, block: BlockRef, markets: Mapping[str, Market], failures: dict[str, KeeperError]
+) -> list[Holding]:
+    talks = {}
+    for position in context.positions:
+        market = markets.get(position.id)
+        if market is None:
+            continue
+        for reward, buy in _needed_sales(market):
+            if position.route is None:
+                failures[position.id] = ConfigError(
+                    f"positions: {position.id}: pays {reward.symbol} but has no route to sell it for {buy.symbol}; "
+                    'add route = {kind = "uniswap-v2", router = "0x...", via = ["0x..."]}'
+                )
+                break
+            swap = context.plugins.swaps[position.route.kind]
+            talks[position.id, reward, buy] = swap.resolve(position.route, reward, buy)
+    sales: dict[str, list[Sale]] = {}
+    for (position_id, reward, buy), route in converse(context.chain, block, talks).items():
+        if isinstance(route, KeeperError):
+            failures.setdefault(position_id, route)
+        else:
+            sales.setdefault(position_id, []).append(Sale(reward, buy, route))
+    return [
+        Holding(p, markets[p.id], tuple(sales.get(p.id, ())))
+        for p in context.positions
+        if p.id in markets and p.id not in failures
+    ]
+
+
+def _needed_sales(market: Market) -> Iterable[tuple[Token, Token]]:
+    """Which rewards must become which tokens so that the stake token can be made."""
+    targets = market.stake_parts or (market.stake_token,)
+    for reward in market.reward_tokens:
+        if reward.address != market.stake_token.address:
+            yield from ((reward, buy) for buy in targets if buy.address != reward.address)
+
+
+def _token_talk(chain_name: str, address: Address) -> Questions[Token]:
+    """Ask a token for its decimals and symbol (string, or bytes32 as the oldest tokens answer)."""
+    decimals, symbol = yield [_DECIMALS.read(address), _SYMBOL.read(address, result_bytes=96)]
+    try:
+        text = str(_SYMBOL.value(symbol))
+    except ReadFailed:
+        text = _SYMBOL32.value(symbol).rstrip(b"\0").decode(errors="replace") if symbol.data else "?"
+    return Token(chain_name, address, text[:24], int(_DECIMALS.value(decimals)))
+
+
+def _tokens(chain: Chain, block: BlockRef, addresses: Iterable[Address]) -> dict[Address, Token]:
+    """Read metadata of tokens. Raises ConfigError naming the address that is no token."""
+    answers = converse(chain, block, {a: _token_talk(chain.facts.name, a) for a in dict.fromkeys(addresses)})
+    tokens = {}
+    for address, token in answers.items():
+        if isinstance(token, KeeperError):
+            where = f"chains.{chain.facts.name}: {address}"
+            raise ConfigError(f"{where} does not answer like an ERC-20 token ({token}); check the address")
+        tokens[address] = token
+    return tokens
+
+
+def _prices(context: ChainContext, block: BlockRef, holdings: list[Holding], native: Token) -> tuple[PricedToken, ...]:
+    """Find the sources of every token that a decision needs, and of the tokens those sources need in turn."""
+    specs, derived = _specs(context, holdings)
+    known = {t.address: t for h in holdings for t in (*h.market.tokens, *(x for s in h.sales for x in s.route.path))}
+    known[native.address] = native
+    wanted = list(dict.fromkeys([native.address, *(t.address for h in holdings for t in h.market.tokens)]))
+    priced: dict[Address, PricedToken] = {}
+    needs: dict[Address, list[Address]] = {}
+    while wanted:
+        known |= _tokens(context.chain, block, [a for a in wanted if a not in known])
+        talks = {
+            (address, index): context.plugins.prices[spec.kind].resolve(spec, known[address])
+            for address in wanted
+            for index, spec in enumerate(specs.get(address, ()))
+        }
+        learnt = converse(context.chain, block, talks)
+        for address in wanted:
+            sources = []
+            needs[address] = []
+            for index, spec in enumerate(specs.get(address, ())):
+                facts = learnt[address, index]
+                if isinstance(facts, KeeperError):
+                    raise ConfigError(
+                        f"prices: {known[address].symbol} ({address}), source {spec.kind}: {facts}"
+                    ) from facts
+                sources.append((spec, facts))
+                needs[address] += context.plugins.prices[spec.kind].needs(spec, known[address], facts)
+            priced[address] = PricedToken(known[address], tuple(sources), address in derived)
+        wanted = list(dict.fromkeys(a for n in needs.values() for a in n if a not in priced))
+    return tuple(priced[a] for a in _ordered(needs))
+
+
+def _specs(
+    context: ChainContext, holdings: list[Holding]
+) -> tuple[dict[Address, tuple[PriceSpec, ...]], frozenset[Address]]:
+    """Configured sources, and those that follow from the positions: LP tokens, and pools that rewards are sold in."""
+    specs = dict(context.price_specs)
+    derived = set()
+    for holding in holdings:
+        stake = holding.market.stake_token.address
+        if holding.market.stake_parts and stake not in specs:
+            specs[stake] = (PriceSpec("uniswap-v2-lp", {}),)
+            derived.add(stake)
+        for sale in holding.sales:
+            own = specs.get(sale.reward.address, ())
+            if len(own) < context.price_rules.min_sources and all(s.kind != "uniswap-v2" for s in own):
+                pool = {"pair": str(sale.route.pools[0]), "quote": str(sale.route.path[1].address)}
+                specs[sale.reward.address] = (*own, PriceSpec("uniswap-v2", pool))
+    return specs, frozenset(derived)
+
+
+def _ordered(needs: Mapping[Address, list[Address]]) -> list[Address]:
+    """Sort tokens so that each comes after those it needs.
+
+    Raises:
+        ConfigError: when two tokens are each priced by the other only.
+    """
+    ordered: list[Address] = []
+    left = {address: set(required) for address, required in needs.items()}
+    while left:
+        ready = [a for a, required in left.items() if required <= set(ordered)]
+        if not ready:
+            names = ", ".join(sorted(left))
+            raise ConfigError(f"prices: these tokens are priced by each other in a circle: {names}; give one a feed")
+        ordered += ready
+        left = {a: required for a, required in left.items() if a not in ready}
+    return ordered
+
+
+def with_params(position: Position, **extra: int) -> Position:
+    """Return the position with chain-wide defaults filled in where its own params are silent."""
+    return replace(position, params={**extra, **position.params})

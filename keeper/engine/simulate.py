@@ -1,0 +1,137 @@
+"""Play a plan on top of the chain's present state, leg by leg, with the amounts it would really bring.
+
+What is simulated is byte for byte what is signed: a later leg's amount is the delta its earlier legs brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keeper.domain.block import BlockRef
+from keeper.domain.money import BPS, Address, Amount
+from keeper.domain.plan import Call, Deadline, Leg, LegKind, MinOut, Patch, Plan, Share
+from keeper.domain.transaction import SimulatedCall, Simulation
+from keeper.errors import HarvestPaidNothing, SimulationReverted
+from keeper.ports import Chain
+
+__all__ = ["Holdings", "Rehearsal", "fill", "rehearse"]
+
+#: What this harvest has brought and not yet spent, base units by token address.
+Holdings = Mapping[Address, int]
+
+#: Legs that need no amount from a leg before them can share one simulation with it.
+_MIN_FLOOR = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A plan's remaining legs as concrete calls that all passed, and what they would do."""
+
+    calls: tuple[Call, ...]
+    simulation: Simulation
+    #: Rewards the claim legs would bring, one per reward token of the plan that came in.
+    claimed: tuple[Amount, ...]
+    #: Base units of the stake token that the deposit would take.
+    deposited: int
+
+    def single(self, index: int) -> Simulation:
+        """Return the simulation of one call alone, as the signer wants to see it."""
+        return Simulation(self.simulation.block, self.simulation.method, (self.simulation.calls[index],))
+
+
+def fill(leg: Leg, holdings: Holdings, timestamp: int) -> Call:
+    """Make a leg concrete: write each patch's value into its calldata word.
+
+    Raises:
+        HarvestPaidNothing: when an amount the leg is to spend is zero, so that nothing is ever sent for nothing.
+    """
+    data = bytearray(leg.template)
+    for patch in leg.patches:
+        at = 4 + 32 * patch.word
+        data[at : at + 32] = _value(leg, patch, holdings, timestamp).to_bytes(32, "big")
+    return Call(leg.kind, leg.label, leg.to, bytes(data))
+
+
+def _value(leg: Leg, patch: Patch, holdings: Holdings, timestamp: int) -> int:
+    match patch.rule:
+        case Share(token, bps):
+            amount = holdings.get(token.address, 0) * bps // BPS
+            if amount <= 0:
+                raise HarvestPaidNothing(f"{leg.label}: the harvest has brought no {token.symbol} to spend")
+            return amount
+        case MinOut() as floor:
+            return min_out(floor, holdings)
+        case Deadline(seconds):
+            return timestamp + seconds
+
+
+def min_out(floor: MinOut, holdings: Holdings) -> int:
+    """Return the least a swap may pay: the oracle's worth of what is spent, less slippage; at least one base unit."""
+    spent = holdings.get(floor.spent.token.address, 0) * floor.spent.bps // BPS
+    fair = spent * floor.numerator // floor.denominator
+    return max(fair * (BPS - floor.slippage_bps) // BPS, _MIN_FLOOR)
+
+
+def rehearse(
+    chain: Chain, plan: Plan, block: BlockRef, *, start: int = 0, holdings: Holdings | None = None
+) -> Rehearsal:
+    """Simulate the legs from ``start`` on, given what earlier legs already brought.
+
+    Raises:
+        SimulationReverted: naming the leg and the chain's reason.
+        HarvestPaidNothing: when a claim or a swap would bring nothing.
+    """
+    have = dict(holdings or {})
+    legs = plan.legs[start:]
+    tokens = [t.address for t in plan.tokens]
+    calls: list[Call] = []
+    seen: list[SimulatedCall] = []
+    for index, leg in enumerate(legs):
+        calls.append(fill(leg, have, block.timestamp))
+        if leg.brings or index == len(legs) - 1:
+            simulation = chain.simulate(plan.owner, calls, tokens, block)
+            _check(legs, simulation)
+            for done in simulation.calls[len(seen) :]:
+                _apply(have, done)
+            _check_brought(leg, simulation.calls[index])
+            seen = list(simulation.calls)
+    return Rehearsal(tuple(calls), simulation, _claimed(plan, legs, simulation), _deposited(plan, legs, simulation))
+
+
+def _apply(have: dict[Address, int], call: SimulatedCall) -> None:
+    for token, raw in call.deltas:
+        have[token] = have.get(token, 0) + raw
+
+
+def _check(legs: Sequence[Leg], simulation: Simulation) -> None:
+    for leg, call in zip(legs, simulation.calls, strict=False):
+        if not call.success:
+            raise SimulationReverted(f"{leg.label}: would revert ({call.error or 'no reason given'})")
+
+
+def _check_brought(leg: Leg, call: SimulatedCall) -> None:
+    deltas = dict(call.deltas)
+    if leg.brings and not any(deltas.get(token.address, 0) > 0 for token in leg.brings):
+        names = ", ".join(token.symbol for token in leg.brings)
+        raise HarvestPaidNothing(f"{leg.label}: succeeds but brings no {names}")
+
+
+def _claimed(plan: Plan, legs: Sequence[Leg], simulation: Simulation) -> tuple[Amount, ...]:
+    by_address = {t.address: t for t in plan.tokens}
+    total: dict[Address, int] = {}
+    for leg, call in zip(legs, simulation.calls, strict=True):
+        if leg.kind is LegKind.CLAIM:
+            for token, raw in call.deltas:
+                total[token] = total.get(token, 0) + raw
+    return tuple(Amount(by_address[token], raw) for token, raw in total.items() if raw > 0)
+
+
+def _deposited(plan: Plan, legs: Sequence[Leg], simulation: Simulation) -> int:
+    return sum(
+        -raw
+        for leg, call in zip(legs, simulation.calls, strict=True)
+        if leg.kind is LegKind.DEPOSIT
+        for token, raw in call.deltas
+        if token == plan.stake_token.address
+    )

@@ -1,0 +1,219 @@
+"""The daemon: APScheduler is the clock and nothing else; chain watchers look, lanes act, and a stop drains them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from keeper.domain.decision import Verdict
+from keeper.domain.events import EventName, Level
+from keeper.domain.money import Address, Amount
+from keeper.engine.context import ChainContext
+from keeper.engine.decide import Case
+from keeper.engine.lane import Lane, Worker
+from keeper.engine.lap import prepare
+from keeper.engine.resolve import Book, resolve
+from keeper.engine.survey import decide_again, survey
+from keeper.errors import KeeperError, Transient
+from keeper.strategy.threshold import SECONDS_PER_YEAR
+
+__all__ = ["Cadence", "ChainWatch", "Supervisor"]
+
+_POSITIONS = "positions"
+_GAS = "gas"
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """How often a chain is looked at, in seconds."""
+
+    gas_seconds: float = 12.0
+    positions_seconds: float = 900.0
+
+
+@dataclass(slots=True)
+class WatchState:
+    """What the ops port and the demo show of a chain."""
+
+    last_block: int | None = None
+    #: Monotonic seconds of the last good look.
+    last_ok: float | None = None
+    error: str = ""
+    cases: Mapping[str, Case] = field(default_factory=dict)
+
+
+class ChainWatch:
+    """Looks at one chain on two clocks: gas often against cached thresholds, positions rarely."""
+
+    def __init__(self, context: ChainContext, cadence: Cadence) -> None:
+        """Make a watch; nothing runs until ``start``."""
+        self.context = context
+        self.cadence = cadence
+        self.state = WatchState()
+        self.lanes: dict[Address, Lane] = {}
+        self.book: Book | None = None
+        self.worker = Worker(f"watch-{context.name}", self._handle)
+
+    def start(self) -> None:
+        """Begin: the first look resolves the positions and lets the lanes recover."""
+        self.worker.start()
+        self.worker.put(_POSITIONS)
+
+    def look(self) -> None:
+        """Queue a full look."""
+        self.worker.put(_POSITIONS)
+
+    def glance(self) -> None:
+        """Queue a look at the gas price only."""
+        self.worker.put(_GAS)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing queued or under way, on the watch and on every lane."""
+        return self.worker.idle and all(lane.worker.idle for lane in self.lanes.values())
+
+    def _handle(self, item: str) -> None:
+        context = self.context
+        if context.stopping():
+            return
+        try:
+            if self.book is None or self.book.failures:
+                self._resolve()
+            if item == _GAS and self.state.cases:
+                self._gas_tick()
+            else:
+                self._position_tick()
+        except Transient as error:
+            self.state.error = str(error)
+            context.emit(EventName.CYCLE_FAILED, Level.WARNING, chain=context.name, error=str(error))
+        except KeeperError as error:
+            self.state.error = str(error)
+            context.emit(EventName.CYCLE_FAILED, Level.ERROR, chain=context.name, error=str(error))
+
+    def _resolve(self) -> None:
+        context, first = self.context, self.book is None
+        book = resolve(context, context.chain.head())
+        if first or len(book.failures) != len(self.book.failures if self.book else ()):
+            self._say_resolved(book)
+        self.book = book
+        for holding in book.holdings:
+            owner = holding.position.owner
+            if holding.position.signer is not None and owner not in self.lanes:
+                lane = Lane(context, book, owner, done=self.look)
+                self.lanes[owner] = lane
+                lane.worker.start()
+                lane.recover()
+
+    def _say_resolved(self, book: Book) -> None:
+        for holding in book.holdings:
+            p = holding.position
+            self.context.emit(EventName.POSITION_RESOLVED, position=p.id, chain=p.chain, protocol=p.protocol)
+        for position_id, error in book.failures.items():
+            self.context.emit(
+                EventName.POSITION_FAILED,
+                Level.WARNING,
+                position=position_id,
+                chain=self.context.name,
+                step="resolve",
+                error=str(error),
+            )
+
+    def _position_tick(self) -> None:
+        """Look at everything; learn each position's true gas once; hand what is due to the lanes."""
+        assert self.book is not None
+        result = survey(self.context, self.book)
+        unknown = [a for a in result.assessments if a.case and a.position.id not in self.context.learned_gas]
+        for assessment in unknown:
+            prepare(self.context, assessment)
+        if unknown:
+            result = survey(self.context, self.book)
+        self.state.cases = {a.position.id: a.case for a in result.assessments if a.case is not None}
+        self._seen(result.block.number)
+        for lane in self.lanes.values():
+            lane.recover()
+        for assessment in result.due:
+            self.lanes[assessment.position.owner].submit(assessment.position.id)
+
+    def _gas_tick(self) -> None:
+        """Ask for the price of gas and the time, and re-check cached thresholds: reward is linear between reads."""
+        context = self.context
+        fees, head = context.chain.fees(), context.chain.head()
+        due = []
+        for position_id, case in self.state.cases.items():
+            elapsed = head.timestamp - case.observation.block.timestamp
+            _, decision = decide_again(case, fees=fees, pending=_projected(case, elapsed))
+            if decision.verdict is Verdict.HARVEST:
+                due.append(position_id)
+        self._seen(head.number)
+        context.emit(
+            EventName.GAS_POLLED,
+            Level.DEBUG,
+            chain=context.name,
+            block=head.number,
+            gas_gwei=f"{fees.price_wei / 10**9:.4g}",
+            due=len(due),
+        )
+        for position_id in due:
+            self.lanes[self.state.cases[position_id].position.owner].submit(position_id)
+
+    def _seen(self, block: int) -> None:
+        self.state.last_block = block
+        self.state.last_ok = self.context.clock.monotonic()
+        self.state.error = ""
+
+
+def _projected(case: Case, elapsed: int) -> tuple[Amount, ...]:
+    """Pending rewards ``elapsed`` seconds after they were read."""
+    rates = {a.per_year.token.address: a.per_year.raw for a in case.observation.accruals}
+    return tuple(
+        replace(amount, raw=amount.raw + rates.get(amount.token.address, 0) * max(elapsed, 0) // SECONDS_PER_YEAR)
+        for amount in case.observation.pending
+    )
+
+
+class Supervisor:
+    """Starts the watches, ticks them, keeps the heartbeat, and drains on a stop."""
+
+    def __init__(self, watches: list[ChainWatch], *, heartbeat: Callable[[], None], tick_seconds: float = 1.0) -> None:
+        """Make a supervisor; ``heartbeat`` is called every ``tick_seconds`` while all threads live."""
+        self.watches = watches
+        self._heartbeat = heartbeat
+        self._tick_seconds = tick_seconds
+        self._scheduler = BackgroundScheduler(
+            job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        )
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Start everything; returns at once."""
+        for watch in self.watches:
+            watch.start()
+            cadence = watch.cadence
+            jitter = max(1, int(cadence.positions_seconds / 20)) if cadence.positions_seconds > 60 else None
+            self._scheduler.add_job(watch.look, "interval", seconds=cadence.positions_seconds, jitter=jitter)
+            self._scheduler.add_job(watch.glance, "interval", seconds=cadence.gas_seconds)
+        self._scheduler.start()
+
+    def wait(self) -> None:
+        """Tick until ``request_stop``, or until a thread died of a bug, which is raised here."""
+        while not self._stop.wait(self._tick_seconds):
+            for watch in self.watches:
+                for worker in (watch.worker, *(lane.worker for lane in watch.lanes.values())):
+                    if worker.died is not None:
+                        raise worker.died
+            self._heartbeat()
+
+    def request_stop(self) -> None:
+        """Ask ``wait`` to return. Safe in a signal handler."""
+        self._stop.set()
+
+    def drain(self, timeout: float) -> bool:
+        """Stop the clock, let every thread finish what it holds; ``False`` when some did not in time."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        workers = [w for watch in self.watches for w in (watch.worker, *(x.worker for x in watch.lanes.values()))]
+        stopped = [worker.stop(timeout) for worker in workers]  # every one is asked, also after one that was late
+        return all(stopped)

@@ -1,0 +1,214 @@
+"""One look at a chain: observe, value, decide for every position; record what changed and say it in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from keeper.domain.block import BlockRef
+from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
+from keeper.domain.events import EventName, Level
+from keeper.domain.money import UsdWad
+from keeper.domain.observation import Observation
+from keeper.domain.position import Position
+from keeper.domain.transaction import FeeQuote
+from keeper.domain.valuation import Valuation
+from keeper.engine.context import ChainContext
+from keeper.engine.decide import Case, decide, price_reasons
+from keeper.engine.observe import Sighting, observe
+from keeper.engine.resolve import Book, Holding
+from keeper.engine.value import PriceBoard, price_board, valuation
+from keeper.strategy.guards import Surroundings
+
+__all__ = ["Assessment", "Survey", "decide_again", "survey"]
+
+#: Consecutive failures after which a position is set aside until a person forces it.
+MAX_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One position, fully looked at. ``case`` is ``None`` when it could not be valued."""
+
+    position: Position
+    decision: Decision
+    holding: Holding | None = None
+    observation: Observation | None = None
+    case: Case | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One look at a chain."""
+
+    block: BlockRef
+    fees: FeeQuote
+    assessments: tuple[Assessment, ...]
+    #: Views read, for the log line.
+    reads: int
+
+    @property
+    def due(self) -> tuple[Assessment, ...]:
+        """Positions to harvest now."""
+        return tuple(a for a in self.assessments if a.decision.verdict is Verdict.HARVEST)
+
+
+def survey(
+    context: ChainContext,
+    book: Book,
+    *,
+    only: Collection[str] | None = None,
+    forced: bool = False,
+) -> Survey:
+    """Observe, value and decide; record every decision.
+
+    Args:
+        context: the chain.
+        book: what was resolved.
+        only: position ids to look at; all by default.
+        forced: treat the rule as satisfied (guards still hold).
+
+    Raises:
+        Transient: when the chain cannot be read.
+    """
+    started = context.clock.monotonic()
+    wanted = tuple(h for h in book.holdings if only is None or h.position.id in only)
+    block, fees = context.chain.head(), context.chain.fees()
+    sighting = observe(context, book, wanted, block)
+    board = price_board(context, book, sighting)
+    balances = _balances(context, wanted)
+    assessments = [_assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
+    assessments += _failed(context, book, block, only)
+    result = Survey(block, fees, tuple(assessments), sighting.reads)
+    _record(context, result, started)
+    return result
+
+
+def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
+    """Decide once more with better facts (a simulated claim, measured gas)."""
+    better = replace(case, **changes)  # type: ignore[arg-type]  # fields of Case, by name
+    return better, decide(better)
+
+
+def _balances(context: ChainContext, holdings: Collection[Holding]) -> dict[str, int]:
+    owners = {h.position.owner for h in holdings if h.position.signer}
+    return {owner: context.chain.balance(owner) for owner in owners}
+
+
+def _assess(
+    context: ChainContext,
+    book: Book,
+    holding: Holding,
+    sighting: Sighting,
+    board: PriceBoard,
+    fees: FeeQuote,
+    balances: Mapping[str, int],
+    forced: bool,
+) -> Assessment:
+    position = holding.position
+    if position.id in sighting.failures:
+        reason = Reason(ReasonCode.READ_FAILED, str(sighting.failures[position.id]))
+        return Assessment(position, Decision(position.id, sighting.block, Verdict.BLOCKED, (reason,), None), holding)
+    observation = sighting.observations[position.id]
+    worth = valuation(context, book, holding, sighting, board)
+    if not isinstance(worth, Valuation):
+        blocked = Decision(position.id, sighting.block, Verdict.BLOCKED, price_reasons(worth), None)
+        return Assessment(position, blocked, holding, observation)
+    gas = context.learned_gas.get(position.id) or context.store.last_gas(position.id) or holding.market.typical_gas
+    case = Case(
+        holding=holding,
+        observation=observation,
+        valuation=worth,
+        pending=observation.pending,
+        fees=fees,
+        gas_units=gas,
+        l1_fee_wei=0,
+        around=_around(context, position, fees, balances.get(position.owner, 0), gas, forced),
+        forced=forced,
+    )
+    return Assessment(position, decide(case), holding, observation, case)
+
+
+def _around(
+    context: ChainContext, position: Position, fees: FeeQuote, balance: int, gas: int, forced: bool
+) -> Surroundings:
+    limits = context.limits
+    last = context.store.harvests(position.id, limit=1)
+    return Surroundings(
+        can_sign=position.signer is not None,
+        native_balance_wei=balance,
+        min_native_wei=max(limits.min_native_wei, 2 * gas * fees.price_wei),
+        spent_today_usd=context.store.spent_usd(context.name, position.owner, context.clock.now() - 86_400),
+        per_day_usd=limits.per_day_usd,
+        gas_price_wei=fees.price_wei,
+        max_gas_price_wei=limits.max_gas_price_wei,
+        failures=0 if forced else context.store.failures(position.id),
+        max_failures=MAX_FAILURES,
+        last_harvest_at=last[0].started_at if last else None,
+        min_interval_seconds=0 if forced else position.options.min_interval_seconds,
+        native_symbol=context.chain.facts.native_symbol,
+    )
+
+
+def _failed(context: ChainContext, book: Book, block: BlockRef, only: Collection[str] | None) -> list[Assessment]:
+    positions = {p.id: p for p in context.positions}
+    return [
+        Assessment(
+            positions[position_id],
+            Decision(position_id, block, Verdict.BLOCKED, (Reason(ReasonCode.READ_FAILED, str(error)),), None),
+        )
+        for position_id, error in book.failures.items()
+        if only is None or position_id in only
+    ]
+
+
+def _record(context: ChainContext, result: Survey, started: float) -> None:
+    decisions = [a.decision for a in result.assessments]
+    for decision, changed in zip(decisions, context.store.record_decisions(decisions), strict=True):
+        if not changed:
+            continue
+        first = decision.reasons[0]
+        level = Level.WARNING if decision.verdict is Verdict.BLOCKED else Level.INFO
+        context.emit(
+            EventName.DECISION_CHANGED,
+            level,
+            chain=context.name,
+            position=decision.position_id,
+            verdict=decision.verdict.value,
+            code=first.code.value,
+            text=first.text,
+        )
+    context.store.record_observations(
+        [
+            (a.observation, UsdWad(a.decision.numbers.reward_usd), result.fees.price_wei)
+            for a in result.assessments
+            if a.observation is not None and a.decision.numbers is not None
+        ]
+    )
+    context.emit(
+        EventName.CYCLE_DONE,
+        chain=context.name,
+        positions=len(result.assessments),
+        reads=result.reads,
+        ms=int((context.clock.monotonic() - started) * 1000),
+        due=len(result.due),
+        block=result.block.number,
+        gas_gwei=f"{result.fees.price_wei / 10**9:.4g}",
+        next=_nearest(result),
+    )
+
+
+def _nearest(result: Survey) -> str | None:
+    """Say which waiting position is nearest to its threshold, and what would fire it."""
+    waiting = [
+        (a.decision.numbers.eta_seconds, a)
+        for a in result.assessments
+        if a.decision.verdict is Verdict.WAIT and a.decision.numbers and a.decision.numbers.eta_seconds is not None
+    ]
+    if not waiting:
+        return None
+    eta, nearest = min(waiting, key=lambda pair: pair[0] or 0)
+    assert nearest.decision.numbers is not None
+    fire = nearest.decision.numbers.fire_gas_price_wei
+    gas = f", or gas <= {fire / 10**9:.3g} gwei" if fire else ""
+    return f"{nearest.position.id} in {(eta or 0) // 86_400} d {(eta or 0) % 86_400 // 3600} h{gas}"

@@ -1,0 +1,82 @@
+"""Turn price reads into agreed prices, and an observation into a valuation that refuses to exist without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keeper.domain.money import Address, UsdWad
+from keeper.domain.valuation import PriceProblem, Quote, SwapDepth, TokenPrice, Valuation
+from keeper.engine.context import ChainContext
+from keeper.engine.observe import Sighting
+from keeper.engine.resolve import Book, Holding, PricedToken
+from keeper.errors import PriceUnavailable, ReadFailed
+from keeper.strategy.prices import agree
+
+__all__ = ["PriceBoard", "price_board", "valuation"]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBoard:
+    """Agreed prices of a cycle, and why the others are missing."""
+
+    agreed: Mapping[Address, TokenPrice]
+    problems: Mapping[Address, PriceProblem]
+
+
+def price_board(context: ChainContext, book: Book, sighting: Sighting) -> PriceBoard:
+    """Ask every source for its quote, tokens in dependency order, and keep what agrees."""
+    agreed: dict[Address, TokenPrice] = {}
+    problems: dict[Address, PriceProblem] = {}
+    for priced in book.prices:
+        outcome = _price(context, priced, sighting, agreed)
+        if isinstance(outcome, TokenPrice):
+            agreed[priced.token.address] = outcome
+        else:
+            problems[priced.token.address] = outcome
+    return PriceBoard(agreed, problems)
+
+
+def _price(
+    context: ChainContext, priced: PricedToken, sighting: Sighting, known: Mapping[Address, TokenPrice]
+) -> TokenPrice | PriceProblem:
+    quotes: list[Quote] = []
+    problems: list[PriceProblem] = []
+    for index, (spec, facts) in enumerate(priced.sources):
+        source = context.plugins.prices[spec.kind]
+        answers = sighting.prices[priced.token.address, index]
+        try:
+            quotes.append(source.quote(spec, priced.token, facts, answers, sighting.block, known))
+        except PriceUnavailable as error:
+            problems.append(PriceProblem(priced.token, error.kind, str(error)))
+        except ReadFailed as error:
+            problems.append(PriceProblem(priced.token, "missing", f"{spec.kind}: {error}"))
+    rules = context.price_rules
+    return agree(
+        priced.token,
+        quotes,
+        problems,
+        min_sources=rules.min_sources,
+        max_deviation_bps=rules.max_deviation_bps,
+        derived=priced.derived,
+    )
+
+
+def valuation(
+    context: ChainContext, book: Book, holding: Holding, sighting: Sighting, board: PriceBoard
+) -> Valuation | tuple[PriceProblem, ...]:
+    """Value one position, or say every price that stands in the way."""
+    needed = dict.fromkeys((book.native, *holding.market.tokens))
+    missing = tuple(board.problems[t.address] for t in needed if t.address in board.problems)
+    if missing:
+        return missing
+    prices = tuple(board.agreed[t.address] for t in needed)
+    depths = []
+    for sale in holding.sales:
+        swap = context.plugins.swaps[sale.route.spec.kind]
+        raw = swap.depth(sale.route, sighting.pools[sale])
+        mid = board.agreed[sale.reward.address].mid
+        depths.append(SwapDepth(sale.reward, UsdWad(raw * mid // sale.reward.unit)))
+    return Valuation(
+        block=sighting.block, prices=prices, native=board.agreed[book.native.address], depths=tuple(depths)
+    )

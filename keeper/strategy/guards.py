@@ -1,0 +1,126 @@
+"""Conditions that stop a harvest whatever the rule says; each says what it saw and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from keeper.domain.decision import Reason, ReasonCode
+from keeper.domain.money import UsdWad, usd_text
+from keeper.domain.observation import Observation
+
+__all__ = ["Guards", "Surroundings", "check_guards"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the engine knows about a position beside its numbers."""
+
+    #: A signer is configured.
+    can_sign: bool
+    #: Wei the signing account holds.
+    native_balance_wei: int
+    min_native_wei: int
+    #: Fees of the last 24 hours, in flight included.
+    spent_today_usd: UsdWad
+    per_day_usd: UsdWad
+    #: Price per gas unit now and the configured ceiling, wei.
+    gas_price_wei: int
+    max_gas_price_wei: int | None
+    #: Consecutive failures after which a position is set aside, and how many it has.
+    failures: int
+    max_failures: int
+    #: Unix seconds of the last finished harvest; ``None`` when there was none.
+    last_harvest_at: int | None
+    min_interval_seconds: int
+    #: Symbol of the gas token, for sentences.
+    native_symbol: str = "ETH"
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Which guards hold the position, and which were checked and passed."""
+
+    blocked: tuple[Reason, ...]
+    passed: tuple[Reason, ...]
+
+
+def check_guards(observation: Observation, around: Surroundings, cost: UsdWad) -> Guards:
+    """Check every guard; all are reported, not only the first that holds."""
+    blocked: list[Reason] = []
+    passed: list[Reason] = []
+    for reason in _checks(observation, around, cost):
+        (passed if reason.code is ReasonCode.GUARD_OK else blocked).append(reason)
+    return Guards(tuple(blocked), tuple(passed))
+
+
+def _checks(observation: Observation, around: Surroundings, cost: UsdWad) -> Iterable[Reason]:
+    yield _protocol(observation)
+    yield _funding(observation)
+    yield _signer(around)
+    yield _failures(around)
+    yield _day_limit(around, cost)
+    yield _gas_price(around)
+    yield _gas_balance(around)
+    yield _interval(observation, around)
+
+
+def _ok(text: str) -> Reason:
+    return Reason(ReasonCode.GUARD_OK, text)
+
+
+def _protocol(o: Observation) -> Reason:
+    if o.harvest_paused or o.deposits_paused:
+        what = "harvests" if o.harvest_paused else "deposits"
+        return Reason(ReasonCode.PROTOCOL_PAUSED, f"the protocol refuses {what} at present; waiting for it to reopen")
+    return _ok("not paused")
+
+
+def _funding(o: Observation) -> Reason:
+    if o.underfunded:
+        tokens = ", ".join(o.underfunded)
+        return Reason(ReasonCode.UNDERFUNDED, f"the paying contract holds less {tokens} than is pending")
+    return _ok("rewards funded")
+
+
+def _signer(a: Surroundings) -> Reason:
+    if not a.can_sign:
+        return Reason(ReasonCode.WATCH_ONLY, 'no key: add signer = "..." to the position to compound it')
+    return _ok("signer configured")
+
+
+def _failures(a: Surroundings) -> Reason:
+    if a.failures >= a.max_failures:
+        text = f"failed {a.failures} times in a row; look at `keeper ledger`, then `keeper harvest --force` it once"
+        return Reason(ReasonCode.QUARANTINED, text)
+    return _ok("no repeated failures")
+
+
+def _day_limit(a: Surroundings, cost: UsdWad) -> Reason:
+    if a.spent_today_usd + cost > a.per_day_usd:
+        spent, limit = usd_text(a.spent_today_usd), usd_text(a.per_day_usd)
+        text = f"fees of the last 24 h are {spent}; {usd_text(cost)} more would pass limits.per_day {limit}"
+        return Reason(ReasonCode.DAY_LIMIT_REACHED, text)
+    return _ok(f"limits ok ({usd_text(a.spent_today_usd)} of {usd_text(a.per_day_usd)} a day)")
+
+
+def _gas_price(a: Surroundings) -> Reason:
+    if a.max_gas_price_wei is not None and a.gas_price_wei > a.max_gas_price_wei:
+        text = f"gas is {a.gas_price_wei / 10**9:.4g} gwei, limits.max_gas_price is {a.max_gas_price_wei / 10**9:.4g}"
+        return Reason(ReasonCode.FEE_ABOVE_LIMIT, text)
+    return _ok("gas price within limits")
+
+
+def _gas_balance(a: Surroundings) -> Reason:
+    if a.can_sign and a.native_balance_wei < a.min_native_wei:
+        have, need = a.native_balance_wei / 10**18, a.min_native_wei / 10**18
+        text = f"the wallet holds {have:.4g} {a.native_symbol}, this compound needs {need:.4g}; send some to it"
+        return Reason(ReasonCode.GAS_BALANCE_LOW, text)
+    return _ok("gas balance ok")
+
+
+def _interval(o: Observation, a: Surroundings) -> Reason:
+    if a.last_harvest_at is not None and o.block.timestamp < a.last_harvest_at + a.min_interval_seconds:
+        text = f"last harvest {o.block.timestamp - a.last_harvest_at} s ago, min_interval is {a.min_interval_seconds} s"
+        return Reason(ReasonCode.TOO_SOON, text)
+    return _ok("interval ok")

@@ -1,0 +1,65 @@
+"""Who owns a lane, and small facts that survive a restart."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from keeper.errors import LaneHeld
+from keeper.store.database import Database
+from keeper.store.schema import flags, leases
+
+__all__ = ["acquire", "get_flag", "release", "renew", "set_flag"]
+
+
+def acquire(db: Database, lane: str, holder: str, ttl: int) -> int:
+    """Own a lane for ``ttl`` seconds; the fencing token is above every earlier one."""
+    now = db.now()
+    with db.write() as connection:
+        row = connection.execute(sa.select(leases).where(leases.c.lane == lane)).mappings().one_or_none()
+        if row is not None and row["expires_at"] > now and row["holder"] != holder:
+            raise LaneHeld(
+                f"lane {lane} is held by {row['holder']} for another {row['expires_at'] - now} s; "
+                "stop that keeper, or wait until its lease ends"
+            )
+        token: int = 1 if row is None else row["token"] + 1
+        values = {"holder": holder, "token": token, "expires_at": now + ttl}
+        connection.execute(
+            insert(leases).values(lane=lane, **values).on_conflict_do_update(index_elements=["lane"], set_=values)
+        )
+        return token
+
+
+def renew(db: Database, lane: str, token: int, ttl: int) -> None:
+    """Own it for ``ttl`` seconds from now, unless a later token has been given out."""
+    mine = leases.update().where(leases.c.lane == lane, leases.c.token == token)
+    with db.write() as connection:
+        if connection.execute(mine.values(expires_at=db.now() + ttl)).rowcount == 1:
+            return
+        holder = connection.execute(sa.select(leases.c.holder).where(leases.c.lane == lane)).scalar_one_or_none()
+        raise LaneHeld(f"lane {lane} was taken over by {holder or 'nobody'}; this keeper stops sending, restart it")
+
+
+def release(db: Database, lane: str, token: int) -> None:
+    """Give the lane up when it is still ours; the row stays, so that tokens only grow."""
+    with db.write() as connection:
+        connection.execute(leases.update().where(leases.c.lane == lane, leases.c.token == token).values(expires_at=0))
+
+
+def set_flag(db: Database, key: str, value: str | None) -> None:
+    """Remember or forget a fact."""
+    with db.write() as connection:
+        if value is None:
+            connection.execute(flags.delete().where(flags.c.key == key))
+            return
+        values = {"value": value, "updated_at": db.now()}
+        connection.execute(
+            insert(flags).values(key=key, **values).on_conflict_do_update(index_elements=["key"], set_=values)
+        )
+
+
+def get_flag(db: Database, key: str) -> str | None:
+    """A remembered fact."""
+    with db.read() as connection:
+        value: str | None = connection.execute(sa.select(flags.c.value).where(flags.c.key == key)).scalar_one_or_none()
+    return value

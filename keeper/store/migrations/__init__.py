@@ -1,0 +1,1 @@
+"""Alembic's scripts; ``keeper.store.opening`` runs them when a file's revision differs."""

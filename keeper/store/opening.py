@@ -1,0 +1,145 @@
+"""Open the journal's file: make it, bring it up to date, or say in one sentence why not."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from keeper import __version__
+from keeper.errors import JournalTooNew, StoreUnavailable
+from keeper.store.database import BUSY_SECONDS, Database, translated
+from keeper.store.schema import REVISION, REVISIONS, meta
+
+__all__ = ["open_database"]
+
+#: Marks the file as keeper's in SQLite's header ("KEEP").
+_APPLICATION_ID: Final = 0x4B454550
+
+
+def open_database(path: Path, *, read_only: bool, now: Callable[[], int]) -> Database:
+    """Return the database at ``path``, at this keeper's revision.
+
+    Raises:
+        StoreUnavailable: missing (read-only), damaged, foreign, locked or on read-only media.
+        JournalTooNew: written by a newer keeper.
+    """
+    if not path.is_file():
+        if read_only:
+            raise StoreUnavailable(f"there is no journal at {path} yet; `keeper run` or `keeper harvest` makes it")
+        _create(path)
+    revision = _revision(path)
+    _refuse_newer(path, revision)
+    if revision != REVISION and read_only:
+        raise StoreUnavailable(
+            f"the journal {path} is of an earlier keeper; start `keeper run` once to bring it up to date"
+        )
+    database = Database(path, now, read_only=read_only)
+    try:
+        if not read_only:
+            _prove_sound(database)
+            if revision != REVISION:
+                _migrate(database, revision)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _create(path: Path) -> None:
+    """Make folder (0700) and empty file (0600); WAL is a property of the file and set once."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot make the journal {path}: {error.strerror}; choose a folder that this user can write"
+        ) from error
+
+
+def _revision(path: Path) -> str | None:
+    """Read the file's revision by plain SQL; ``None`` for an empty file."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with translated(path), closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if not tables:
+            return None
+        if "alembic_version" not in tables or "attempts" not in tables:
+            raise StoreUnavailable(f"{path} is a database of something else; give keeper a file of its own")
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def _refuse_newer(path: Path, revision: str | None) -> None:
+    if revision is None or revision in REVISIONS:
+        return
+    with translated(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'keeper_version'").fetchone()
+    writer = f"keeper {row[0]}" if row else "a newer keeper"
+    raise JournalTooNew(
+        f"the journal {path} was written by {writer} (revision {revision}, this is {__version__}, {REVISION}); "
+        "install that version or newer, never an older one"
+    )
+
+
+def _prove_sound(database: Database) -> None:
+    """Refuse a damaged or unwritable file before anything relies on it."""
+    with database.read() as connection:
+        answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if answer != "ok":
+        raise StoreUnavailable(
+            f"the journal {database.path} is damaged ({answer}); "
+            "move it away and restore the last backup, send nothing before"
+        )
+    with translated(database.path), closing(_plain(database.path)) as connection:
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        connection.execute("ROLLBACK")
+    if mode != "wal":
+        raise StoreUnavailable(
+            f"the journal {database.path} cannot use WAL ({mode}); keep it on a local disk, not a share"
+        )
+
+
+def _migrate(database: Database, before: str | None) -> None:
+    """Run the packaged revisions in one transaction; a second process waits, and finds it done."""
+    from alembic import command  # noqa: PLC0415  (0.3 s that an up-to-date file need not pay)
+    from alembic.config import Config  # noqa: PLC0415
+
+    if before is not None:
+        _back_up(database.path, before)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, REVISION)
+        known = set(connection.execute(sa.select(meta.c.key)).scalars())
+        facts = {"journal_id": secrets.token_hex(16), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+        new = [{"key": key, "value": value} for key, value in facts.items() if key not in known]
+        if new:
+            connection.execute(meta.insert(), new)
+        connection.execute(meta.delete().where(meta.c.key == "keeper_version"))
+        connection.execute(meta.insert(), {"key": "keeper_version", "value": __version__})
+        connection.exec_driver_sql(f"PRAGMA application_id={_APPLICATION_ID}")
+
+
+def _back_up(path: Path, revision: str) -> None:
+    """Keep the file as it was before a migration, beside it."""
+    target = path.with_name(f"{path.name}.{revision}-{int(time.time())}.bak")
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with translated(path), closing(_plain(path)) as source, closing(_plain(target)) as copy:
+        source.backup(copy)
+
+
+def _plain(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None)

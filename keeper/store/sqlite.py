@@ -1,0 +1,190 @@
+"""The store behind one door: ``keeper.ports.Store`` on one SQLite file, each method one durable commit.
+
+What each method promises stands in ``keeper.ports``; how it is kept stands in the module it calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keeper.domain.block import BlockRef
+from keeper.domain.decision import Decision
+from keeper.domain.harvest import Harvest, LedgerEntry
+from keeper.domain.money import NO_USD, Address, UsdWad
+from keeper.domain.observation import Observation
+from keeper.domain.plan import Plan
+from keeper.domain.transaction import Attempt, FeeQuote, Intent, IntentState, Receipt
+from keeper.store import harvests, history, journal, leases
+from keeper.store.database import Database
+
+__all__ = ["SqliteStore"]
+
+
+class SqliteStore:
+    """Thread-safe; several processes may have the file open. Made by ``keeper.store.open_store``."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._db.path
+
+    def close(self) -> None:
+        """Release files and connections; a second call does nothing."""
+        self._db.close()
+
+    # --------------------------------------------------------------------------------------------- journal
+
+    def open_harvest(self, harvest: Harvest, plan: Plan) -> None:
+        """Record a compound before its first leg."""
+        journal.open_harvest(self._db, harvest, plan)
+
+    def add_intent(self, intent: Intent) -> None:
+        """Record one leg."""
+        journal.add_intent(self._db, intent)
+
+    def add_attempt(self, attempt: Attempt, *, max_fee_usd: UsdWad = NO_USD) -> None:
+        """Record signed raw bytes before anything is sent."""
+        journal.add_attempt(self._db, attempt, max_fee_usd)
+
+    def mark_broadcast(self, intent_id: str, tx_hash: str) -> None:
+        """The raw bytes left, or may have left."""
+        journal.mark_broadcast(self._db, intent_id, tx_hash)
+
+    def add_receipt(self, intent_id: str, receipt: Receipt, *, cost_usd: UsdWad = NO_USD) -> None:
+        """Mined, not yet confirmed."""
+        journal.add_receipt(self._db, intent_id, receipt, cost_usd)
+
+    def settle(self, intent_id: str, state: IntentState) -> None:
+        """CONFIRMED, REVERTED or CANCELLED."""
+        journal.settle(self._db, intent_id, state)
+
+    def reopen(self, intent_id: str) -> None:
+        """A reorg took the receipt away."""
+        journal.reopen(self._db, intent_id)
+
+    def close_harvest(self, harvest: Harvest, entries: Sequence[LedgerEntry]) -> None:
+        """Record outcome and ledger in one commit."""
+        harvests.close_harvest(self._db, harvest, entries)
+
+    def open_harvests(self, chain: str, owner: Address) -> list[tuple[Harvest, Plan]]:
+        """Compounds that are not finished, oldest first."""
+        return journal.open_harvests(self._db, chain, owner)
+
+    def intents(self, harvest_id: str) -> list[Intent]:
+        """Legs of a compound in order."""
+        return journal.intents_of(self._db, harvest_id)
+
+    def attempts(self, intent_id: str) -> list[Attempt]:
+        """Signed transactions of a leg, oldest first."""
+        return journal.attempts_of(self._db, intent_id)
+
+    def receipt_of(self, intent_id: str) -> Receipt | None:
+        """Receipt on record."""
+        return journal.receipt_of(self._db, intent_id)
+
+    def next_nonce(self, chain_id: int, sender: Address) -> int:
+        """One above the highest nonce on record."""
+        return journal.next_nonce(self._db, chain_id, sender)
+
+    def spent_usd(self, chain: str, sender: Address, since: int) -> UsdWad:
+        """Fees since a unix time, caps of what is in flight included."""
+        return journal.spent_usd(self._db, chain, sender, since)
+
+    # --------------------------------------------------------------------------- what was decided and seen
+
+    def record_decision(self, decision: Decision) -> bool:
+        """Keep a decision when verdict or first reason changed."""
+        return history.record_decisions(self._db, [decision])[0]
+
+    def record_decisions(self, batch: Sequence[Decision]) -> list[bool]:
+        """Record a cycle's decisions in one commit."""
+        return history.record_decisions(self._db, batch)
+
+    def decisions(self, position_id: str, limit: int = 20) -> list[Decision]:
+        """Changes only, newest first."""
+        return history.decisions_of(self._db, position_id, limit)
+
+    def latest_decision(self, position_id: str) -> Decision | None:
+        """Last decision with its fresh numbers."""
+        return history.latest_decision(self._db, position_id)
+
+    def verdict_since(self, position_id: str) -> int | None:
+        """Block time at which the present verdict began."""
+        return history.verdict_since(self._db, position_id)
+
+    def record_observation(self, observation: Observation, reward_usd: UsdWad, gas_price_wei: int) -> None:
+        """Remember the latest, keep history."""
+        history.record_observations(self._db, [(observation, reward_usd, gas_price_wei)])
+
+    def record_observations(self, batch: Sequence[tuple[Observation, UsdWad, int]]) -> None:
+        """Record a cycle's observations in one commit."""
+        history.record_observations(self._db, batch)
+
+    def latest_observation(self, position_id: str) -> Observation | None:
+        """Last observation."""
+        return history.latest_observation(self._db, position_id)
+
+    def observations(self, position_id: str, since: int = 0) -> list[tuple[Observation, UsdWad, int]]:
+        """Kept history, oldest first: observation, reward value, gas price."""
+        return history.observations_of(self._db, position_id, since)
+
+    def record_gas(self, block: BlockRef, fees: FeeQuote) -> None:
+        """Keep one sample of the price of gas."""
+        history.record_gas(self._db, block, fees)
+
+    def gas_history(self, chain: str, since: int = 0) -> list[tuple[int, int, int]]:
+        """Samples, oldest first: (timestamp, base fee, tip), wei."""
+        return history.gas_history(self._db, chain, since)
+
+    def forget_before(self, timestamp: int) -> int:
+        """Drop observations and gas samples older than a block time."""
+        return history.forget_before(self._db, timestamp)
+
+    # --------------------------------------------------------------------------------------- what was done
+
+    def harvests(self, position_id: str | None = None, limit: int = 100) -> list[Harvest]:
+        """Newest first."""
+        return harvests.harvests_of(self._db, position_id, limit)
+
+    def ledger(self, position_id: str | None = None, since: int = 0) -> list[LedgerEntry]:
+        """Token movements in chain order, reversed ones left out."""
+        return harvests.ledger_of(self._db, position_id, since)
+
+    def last_gas(self, position_id: str) -> int | None:
+        """Gas used by the last compound that was done."""
+        return harvests.last_gas(self._db, position_id)
+
+    def failures(self, position_id: str) -> int:
+        """Failed compounds in a row."""
+        return harvests.failures(self._db, position_id)
+
+    # ------------------------------------------------------------------------------------ flags and leases
+
+    def set_flag(self, key: str, value: str | None) -> None:
+        """Remember a small fact; ``None`` forgets it."""
+        leases.set_flag(self._db, key, value)
+
+    def get_flag(self, key: str) -> str | None:
+        """A remembered fact."""
+        return leases.get_flag(self._db, key)
+
+    def acquire_lease(self, lane: str, holder: str, ttl: int) -> int:
+        """Own a lane for ``ttl`` seconds; returns the fencing token."""
+        return leases.acquire(self._db, lane, holder, ttl)
+
+    def renew_lease(self, lane: str, token: int, ttl: int) -> None:
+        """Own it for ``ttl`` seconds from now."""
+        leases.renew(self._db, lane, token, ttl)
+
+    def release_lease(self, lane: str, token: int) -> None:
+        """Give the lane up."""
+        leases.release(self._db, lane, token)

@@ -24,7 +24,7 @@ from keeper.erc20 import (
     fixed_word,
     optional,
 )
-from keeper.errors import ConfigError
+from keeper.errors import ConfigError, ReadFailed
 from keeper.ports import ArgRule, ParamSpec, Permission, Questions
 from keeper.protocols.shared import YEAR_SECONDS, accrual, expect, int_param, text_param
 
@@ -126,7 +126,7 @@ class MasterChef:
         stake, pending, total_alloc, rate, supply, held = values
         lp_token, alloc, last, _ = POOL_INFO.values(results[2])
         if lp_token != market.stake_token.address:
-            raise ConfigError(
+            raise ReadFailed(
                 f"position {position.id}: pool {position.params['pid']} now stakes {checksum(lp_token)}, not "
                 f"{market.stake_token.symbol}: the chef was migrated; check it and restart keeper"
             )

@@ -101,9 +101,9 @@ class Lane:
             for result in resume(context, self._book, self.owner):
                 if isinstance(result, TxPending):
                     context.emit(EventName.POSITION_FAILED, Level.WARNING, chain=context.name, error=str(result))
-            if position_id and not in_flight(context, self.owner) and not context.stopping():
-                if compound(context, self._book, position_id).harvest is not None:
-                    self._done()
+            free = position_id and not in_flight(context, self.owner) and not context.stopping()
+            if free and compound(context, self._book, position_id).harvest is not None:
+                self._done()
         except IntegrityError as error:
             self.halted = str(error)
             context.emit(EventName.LANE_HALTED, Level.ERROR, chain=context.name, owner=self.owner, error=str(error))

@@ -9,7 +9,7 @@ from keeper.domain.money import Address, UsdWad
 from keeper.domain.valuation import PriceProblem, Quote, SwapDepth, TokenPrice, Valuation
 from keeper.engine.context import ChainContext
 from keeper.engine.observe import Sighting
-from keeper.engine.resolve import Book, Holding, PricedToken
+from keeper.engine.resolve import Book, Holding, PricedToken, Sale
 from keeper.errors import PriceUnavailable, ReadFailed
 from keeper.strategy.prices import agree
 
@@ -71,12 +71,14 @@ def valuation(
     if missing:
         return missing
     prices = tuple(board.agreed[t.address] for t in needed)
-    depths = []
-    for sale in holding.sales:
-        swap = context.plugins.swaps[sale.route.spec.kind]
-        raw = swap.depth(sale.route, sighting.pools[sale])
-        mid = board.agreed[sale.reward.address].mid
-        depths.append(SwapDepth(sale.reward, UsdWad(raw * mid // sale.reward.unit)))
-    return Valuation(
-        block=sighting.block, prices=prices, native=board.agreed[book.native.address], depths=tuple(depths)
-    )
+    try:
+        depths = tuple(_depth(context, sale, sighting, board) for sale in holding.sales)
+    except ReadFailed as error:
+        return (PriceProblem(holding.market.stake_token, "missing", f"a pool on the way cannot be read: {error}"),)
+    return Valuation(block=sighting.block, prices=prices, native=board.agreed[book.native.address], depths=depths)
+
+
+def _depth(context: ChainContext, sale: Sale, sighting: Sighting, board: PriceBoard) -> SwapDepth:
+    swap = context.plugins.swaps[sale.route.spec.kind]
+    raw = swap.depth(sale.route, sighting.pools[sale])
+    return SwapDepth(sale.reward, UsdWad(raw * board.agreed[sale.reward.address].mid // sale.reward.unit))

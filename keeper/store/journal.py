@@ -147,8 +147,11 @@ def settle(db: Database, intent_id: str, state: IntentState) -> None:
 def reopen(db: Database, intent_id: str) -> None:
     """A reorg took the receipt away: intent and attempts back to broadcast, receipt and ledger rows reversed."""
     with db.write() as connection:
-        _move(connection, intent_id, _intent_now(connection, intent_id)[0], IntentState.BROADCAST)
-        receipt = connection.execute(_LIVE_RECEIPT, {"intent": intent_id}).mappings().one()
+        state, _ = _intent_now(connection, intent_id)
+        receipt = connection.execute(_LIVE_RECEIPT, {"intent": intent_id}).mappings().one_or_none()
+        if receipt is None:
+            raise IllegalTransition(f"intent {intent_id} is {state} and has no receipt that a reorg could take away")
+        _move(connection, intent_id, state, IntentState.BROADCAST)
         connection.execute(_ORPHAN, {"intent": intent_id})
         connection.execute(_REVERSE, {"tx": receipt["tx_hash"]})
         connection.execute(_SET_ATTEMPTS, {"intent": intent_id, "to": AttemptState.BROADCAST.value})

@@ -1,0 +1,316 @@
+"""The tables of keeper.toml as frozen models, defaults as a person would write them; the docs are made of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from keeper.config.fields import (
+    Bps,
+    Drift,
+    EnvText,
+    Flag,
+    Gwei,
+    HexAddress,
+    Listen,
+    NamedPath,
+    NativeWei,
+    OptionalAddress,
+    RiskBps,
+    RpcUrl,
+    Seconds,
+    Text,
+    Usd,
+    Whole,
+)
+from keeper.domain.money import Address, UsdWad
+from keeper.domain.position import Position, RouteSpec, StrategyOptions
+
+__all__ = [
+    "ChainConfig",
+    "EnvKeySigner",
+    "FeedConfig",
+    "KeeperConfig",
+    "KeystoreSigner",
+    "LimitsConfig",
+    "NotifyConfig",
+    "PositionConfig",
+    "PriceTokenConfig",
+    "PricesConfig",
+    "RouteConfig",
+    "Settings",
+    "SignerConfig",
+    "WatchSigner",
+    "WebConfig",
+]
+
+_YEAR = 365 * 86_400
+_MILLION = UsdWad(10**24)
+
+
+def _split(value: Any) -> Any:
+    """Read a list from the environment: parts between commas."""
+    return [EnvText(part.strip()) for part in value.split(",")] if isinstance(value, EnvText) else value
+
+
+def _tuple(value: Any) -> Any:
+    """TOML arrays arrive as lists; strict tuples want tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _written(default: str) -> Any:
+    """A default in the words of the file; it is checked and converted like a value that was read."""
+    return default
+
+
+class Table(BaseModel):
+    """One table: unknown keys are errors, values are never coerced, nothing changes after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+class KeeperConfig(Table):
+    """``[keeper]``: the process itself."""
+
+    state: NamedPath | None = Field(
+        None, description="Folder of the journal; `$XDG_STATE_HOME/keeper`, or `/data` in the container image."
+    )
+    drain_timeout: Seconds = Field(
+        _written("60s"), le=3_600, description="How long a stop waits for transactions under way."
+    )
+    heartbeat_file: NamedPath | None = Field(
+        None, description="File touched by every turn of the loop, for health checks; `heartbeat` in the state folder."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+
+class FeedConfig(Table):
+    """``[chains.NAME.feeds."TOKEN"]``: a Chainlink USD feed that you vouch for."""
+
+    feed: HexAddress = Field(description="Aggregator proxy.")
+    max_age_seconds: Whole = Field(ge=60, le=604_800, description="Age after which an answer is stale.")
+
+
+class ChainConfig(Table):
+    """``[chains.NAME]``: endpoints, and any fact of the chain that differs from the shipped file."""
+
+    rpc: Annotated[tuple[RpcUrl, ...], BeforeValidator(lambda value: _tuple(_split(value)))] = Field(
+        (),
+        description="JSON-RPC endpoints, best first; needed where a position is. `$NAME` is filled in.",
+    )
+    poll_gas_seconds: Whole = Field(12, ge=1, le=3_600, description="Seconds between looks at the gas price.")
+    poll_positions_seconds: Whole = Field(900, ge=1, le=604_800, description="Seconds between reads of positions.")
+    chain_id: Whole | None = Field(None, ge=1, lt=2**53, description="EIP-155 chain id.")
+    native_symbol: Text | None = Field(None, min_length=1, max_length=12, description="Ticker of the gas token.")
+    wrapped_native: HexAddress | None = Field(None, description="ERC-20 wrapper of the gas token.")
+    block_time_ms: Whole | None = Field(None, ge=1, le=600_000, description="Milliseconds between blocks.")
+    fee_model: Literal["eip1559", "legacy"] | None = Field(
+        None, description="How transactions pay: `eip1559` or `legacy`."
+    )
+    tip_floor_gwei: Gwei | None = Field(None, le=10**13, description="Smallest priority fee that nodes accept.")
+    tip_cap_gwei: Gwei | None = Field(None, le=10**13, description="Largest priority fee that keeper bids.")
+    l1_fee: Literal["none", "op-stack", "arbitrum"] | None = Field(
+        None, description="How L1 data is charged: `none`, `op-stack` or `arbitrum`."
+    )
+    confirmations: Whole | None = Field(None, ge=0, le=10_000, description="Blocks on top before a receipt counts.")
+    multicall3: OptionalAddress = Field(None, description='Multicall3 contract; `"none"` where there is none.')
+    sequencer_feed: OptionalAddress = Field(None, description='Sequencer-uptime feed of an L2; `"none"` to do without.')
+    feeds: dict[HexAddress, FeedConfig] = Field({}, description="Further Chainlink USD feeds by token address.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.rpc)) < len(self.rpc):
+            raise ValueError(
+                "rpc names the same endpoint twice; two must be two providers, because they check each other"
+            )
+        if (
+            self.tip_floor_gwei is not None
+            and self.tip_cap_gwei is not None
+            and self.tip_cap_gwei < self.tip_floor_gwei
+        ):
+            raise ValueError("tip_cap_gwei is below tip_floor_gwei")
+        return self
+
+
+class KeystoreSigner(Table):
+    """``[signers.NAME]`` with ``kind = "keystore"``: a key in a keystore v3 file (MetaMask, geth)."""
+
+    kind: Literal["keystore"] = Field(description="`keystore`.")
+    path: NamedPath = Field(description="The keystore file.")
+    password_file: NamedPath | None = Field(None, description="File with the password, readable by its owner only.")
+    password_env: Text | None = Field(None, description="Name of the environment variable with the password.")
+    address: HexAddress | None = Field(None, description="Address you expect; another key is refused.")
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if (self.password_file is None) == (self.password_env is None):
+            raise ValueError("needs exactly one of password_file and password_env")
+        return self
+
+
+class EnvKeySigner(Table):
+    """``[signers.NAME]`` with ``kind = "env-key"``: a raw key in an environment variable, for tests and throw-aways."""
+
+    kind: Literal["env-key"] = Field(description="`env-key`.")
+    variable: Text = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of the variable with the hex key.")
+    allow_env_key: Flag = Field(
+        description="Must be `true`: you know that anybody who can read the environment has the key."
+    )
+    address: HexAddress | None = Field(None, description="Address you expect; another key is refused.")
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        if not self.allow_env_key:
+            raise ValueError('must say allow_env_key = true to use a raw key; kind = "keystore" is safer')
+        return self
+
+
+class WatchSigner(Table):
+    """``[signers.NAME]`` with ``kind = "watch"``: an address without a key; its positions are only watched."""
+
+    kind: Literal["watch"] = Field(description="`watch`.")
+    address: HexAddress = Field(description="The account to watch.")
+
+
+#: Any of the three kinds.
+SignerConfig = KeystoreSigner | EnvKeySigner | WatchSigner
+
+
+class PriceTokenConfig(Table):
+    """``[[prices.tokens]]``: where a token's price comes from, beside the chain's trusted feed."""
+
+    chain: Text = Field(description="Chain name.")
+    token: HexAddress = Field(description="The token.")
+    sources: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_tuple)] = Field(
+        min_length=1, description="Tables with `kind` and the source's own keys; `keeper protocols` lists them."
+    )
+
+
+class PricesConfig(Table):
+    """``[prices]``: when a price may be believed."""
+
+    min_sources: Whole = Field(2, ge=1, le=5, description="Sources that must agree on a price.")
+    max_deviation_bps: Bps = Field(200, ge=1, le=5_000, description="Largest difference between sources that agree.")
+    tokens: Annotated[tuple[PriceTokenConfig, ...], BeforeValidator(_tuple)] = Field(
+        (), description="Sources by token."
+    )
+
+
+class LimitsConfig(Table):
+    """``[limits]``: hard stops, checked where transactions are signed."""
+
+    per_tx: Usd = Field(_written("$5"), gt=0, le=_MILLION, description="Most that one transaction's fee may cost.")
+    per_day: Usd = Field(_written("$20"), gt=0, le=_MILLION, description="Most that a day's fees may cost, by signer.")
+    max_gas_price_gwei: Gwei | None = Field(None, gt=0, le=10**15, description="No transaction above this gas price.")
+    min_native_balance: NativeWei | None = Field(
+        None, le=10**24, description="No transaction that would leave less of the gas token than this."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.per_tx > self.per_day:
+            raise ValueError("per_tx is above per_day, so per_day could never be kept; raise per_day or lower per_tx")
+        return self
+
+
+class WebConfig(Table):
+    """``[web]``: health, readiness and metrics."""
+
+    enabled: Flag = Field(default=True, description="Serve `/healthz`, `/readyz` and `/metrics`.")
+    listen: Listen = Field(_written("127.0.0.1:9464"), description="Host and port.")
+
+
+class NotifyConfig(Table):
+    """``[notify]``: reserved; may be empty."""
+
+
+class RouteConfig(Table):
+    """``route`` of a position: where rewards are swapped."""
+
+    kind: Text = Field(description="Exchange adapter, e.g. `uniswap-v2`.")
+    router: HexAddress = Field(description="Router contract.")
+    via: Annotated[tuple[HexAddress, ...], BeforeValidator(lambda value: _tuple(_split(value)))] = Field(
+        (), max_length=8, description="Tokens that two-hop routes may pass through, best first."
+    )
+    fee_bps: Whole = Field(30, ge=0, le=1_000, description="Swap fee of the pools, basis points.")
+
+    def to_domain(self) -> RouteSpec:
+        """Give the value that the engine takes."""
+        return RouteSpec(self.kind, self.router, self.via, self.fee_bps)
+
+
+class PositionConfig(Table):
+    """``[[positions]]``: one staked position. The protocol's own keys stand beside these."""
+
+    id: Text = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of the position, unique, in lower case.")
+    chain: Text = Field(description="Chain name.")
+    protocol: Text = Field(description="Protocol adapter; `keeper protocols` lists them.")
+    target: HexAddress = Field(description="Contract that holds the stake (farm, chef, pool).")
+    owner: HexAddress | None = Field(None, description="Account to watch; either this or `signer`.")
+    signer: Text | None = Field(None, description="Signer whose account owns the stake; either this or `owner`.")
+    route: RouteConfig | None = Field(
+        None, description="How rewards become what is staked; not needed when they already are."
+    )
+    risk_factor: RiskBps = Field(
+        _written("1.0"), description="Scales the threshold; lower harvests earlier (0.5 to 1.0)."
+    )
+    payback: Seconds = Field(
+        _written("365d"), ge=86_400, le=100 * _YEAR, description="A harvest must earn its cost back within this."
+    )
+    reward_drift: Drift = Field(
+        0, ge=-50_000, le=50_000, description='Expected yearly change of the reward\'s price, e.g. "-50%/yr".'
+    )
+    max_slippage: Bps = Field(
+        _written("1%"), ge=1, le=1_000, description="Largest accepted loss of a swap against the agreed price."
+    )
+    min_interval: Seconds = Field(_written("0s"), le=_YEAR, description="Shortest time between two harvests.")
+    params: dict[str, str | int | bool] = Field({}, exclude=True, description="Filled from the protocol's own keys.")
+
+    #: Keys that a person may write; ``params`` is ours.
+    written: ClassVar[frozenset[str]]
+
+    @model_validator(mode="after")
+    def _one_account(self) -> Self:
+        if (self.owner is None) == (self.signer is None):
+            raise ValueError("needs exactly one of signer (compounds) and owner (watches only)")
+        return self
+
+    def to_domain(self, owner: Address, *, can_sign: bool) -> Position:
+        """Give the value that the engine takes, once the owner's address is known."""
+        options = StrategyOptions(
+            self.risk_factor, self.payback, self.reward_drift, self.max_slippage, self.min_interval
+        )
+        return Position(
+            id=self.id,
+            chain=self.chain,
+            protocol=self.protocol,
+            owner=owner,
+            signer=self.signer if can_sign else None,
+            target=self.target,
+            params=dict(self.params),
+            route=self.route.to_domain() if self.route else None,
+            options=options,
+        )
+
+
+PositionConfig.written = frozenset(PositionConfig.model_fields) - {"params"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything of keeper.toml, checked."""
+
+    keeper: KeeperConfig
+    chains: Mapping[str, ChainConfig]
+    signers: Mapping[str, SignerConfig]
+    prices: PricesConfig
+    limits: LimitsConfig
+    web: WebConfig
+    notify: NotifyConfig
+    positions: tuple[PositionConfig, ...]

@@ -129,7 +129,7 @@ def build() -> Series:
     registry = client.CollectorRegistry()
     client.ProcessCollector(registry=registry)
     made: dict[str, Any] = {}
-    for field, hint in get_type_hints(Series, vars(client), include_extras=True).items():
+    for field, hint in get_type_hints(Series, localns=vars(client), include_extras=True).items():
         if field != "registry":
             name, doc, *labels = hint.__metadata__
             options = {"buckets": _CYCLE_BUCKETS} if hint.__origin__ is client.Histogram else {}

@@ -1,0 +1,262 @@
+"""What events do to the metrics, and that events and metrics are documented as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from keeper.domain.events import Event, EventName, Level
+from keeper.notify.metrics import MetricsSink
+
+ROOT = Path(__file__).parents[2]
+EVENTS_DOC = ROOT / "docs/reference/events.md"
+METRICS_DOC = ROOT / "docs/reference/metrics.md"
+
+INTEGERS = {
+    "positions",
+    "calls",
+    "ms",
+    "due",
+    "block",
+    "leg",
+    "legs",
+    "nonce",
+    "gas",
+    "attempt",
+    "streak",
+    "until",
+    "chains",
+    "in_flight",
+    "code_",
+    "open",
+    "added",
+    "removed",
+    "changed",
+}
+
+
+def documented():
+    """Event name -> (level, fields) from the tables of the reference."""
+    found = {}
+    for line in EVENTS_DOC.read_text().splitlines():
+        if match := re.match(r"\| `([a-z]+\.[a-z]+)` \| (\w+) \| (.*?) \| ", line):
+            fields = re.sub(r"\([^)]*\)", "", match[3])
+            found[match[1]] = match[2], re.findall(r"`(\w+)`", fields)
+    return found
+
+
+def sample(name):
+    """An event with every documented field."""
+    level, fields = documented()[name]
+    values = {}
+    for field in fields:
+        if field.endswith("_usd"):
+            values[field] = "262.90"
+        elif field.endswith("_gwei"):
+            values[field] = "0.12"
+        elif field.endswith(("_wei", "_s")) or field in INTEGERS:
+            values[field] = 3
+        else:
+            values[field] = f"a {field}"
+    return Event(EventName(name), Level(level), values)
+
+
+def read(sink):
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(sink.exposition().decode())
+        for sample in family.samples
+    }
+
+
+def value(sink, name, **labels):
+    return sink.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def sink():
+    return MetricsSink("1.2.3", heartbeat=lambda: 900.0, wall=lambda: 1000.0)
+
+
+def test_every_event_is_documented_and_no_other():
+    assert set(documented()) == {name.value for name in EventName}
+
+
+def test_every_metric_is_documented_and_no_other(sink):
+    for name in documented():
+        sink.emit(sample(name))
+    sink.emit(Event(EventName.CYCLE_DONE, fields={"chain": "bnb", "ms": "odd"}))
+    families = {}
+    for family in text_string_to_metric_families(sink.exposition().decode()):
+        if not family.name.startswith("process_"):
+            labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}
+            families[family.name + ("_total" if family.type == "counter" else "")] = family.type, labels
+    rows = {}
+    for line in METRICS_DOC.read_text().splitlines():
+        if match := re.match(r"\| `(keeper_\w+)` \| (\w+) \| (.*?) \|", line):
+            rows[match[1]] = match[2], set(re.findall(r"`(\w+)`", match[3]))
+    assert rows == families
+
+
+@pytest.mark.parametrize("name", sorted(documented()))
+def test_a_documented_event_is_counted_without_error(sink, name):
+    sink.emit(sample(name))
+    assert value(sink, "keeper_events_total", event=name, level=documented()[name][0]) == 1
+    assert value(sink, "keeper_event_errors_total", event=name) is None
+
+
+def test_a_harvest_from_plan_to_end(sink):
+    def tell(name, **fields):
+        sink.emit(Event(name, fields={"position": "cake", "harvest": "h1", **fields}))
+
+    tell(EventName.HARVEST_SENT, leg=1)
+    tell(EventName.HARVEST_SENT, leg=1, attempt=2)
+    assert value(sink, "keeper_harvests_open") == 1
+    tell(EventName.HARVEST_MINED, leg=1)
+    tell(
+        EventName.HARVEST_DONE,
+        received_usd="262.90",
+        compounded_usd="262.41",
+        predicted_usd="262.60",
+        cost_usd="0.44",
+        cost_wei=10**15,
+        gas=412_000,
+    )
+    assert value(sink, "keeper_harvests_open") == 0
+    assert value(sink, "keeper_transactions_total", position="cake", state="sent") == 1
+    assert value(sink, "keeper_transactions_total", position="cake", state="replaced") == 1
+    assert value(sink, "keeper_transactions_total", position="cake", state="mined") == 1
+    assert value(sink, "keeper_harvests_total", position="cake", outcome="done") == 1
+    assert value(sink, "keeper_harvest_rewards_usd_total", position="cake") == 262.9
+    assert value(sink, "keeper_harvest_compounded_usd_total", position="cake") == 262.41
+    assert value(sink, "keeper_harvest_cost_usd_total", position="cake") == 0.44
+    assert value(sink, "keeper_harvest_cost_wei_total", position="cake") == 10**15
+    assert value(sink, "keeper_harvest_gas_total", position="cake") == 412_000
+    assert value(sink, "keeper_last_harvest_timestamp_seconds", position="cake") == 1000
+
+
+def test_a_failed_harvest_is_closed_and_its_cost_counted(sink):
+    sink.emit(Event(EventName.HARVEST_RESUMED, fields={"position": "cake", "harvest": "h1"}))
+    sink.emit(
+        Event(EventName.HARVEST_FAILED, fields={"position": "cake", "harvest": "h1", "error": "x", "cost_usd": "0.1"})
+    )
+    assert value(sink, "keeper_harvests_open") == 0
+    assert value(sink, "keeper_harvests_total", position="cake", outcome="failed") == 1
+    assert value(sink, "keeper_harvest_cost_usd_total", position="cake") == 0.1
+
+
+def test_a_cycle_and_the_chain(sink):
+    sink.emit(
+        Event(
+            EventName.CYCLE_DONE,
+            fields={
+                "chain": "bnb",
+                "positions": 214,
+                "calls": 3,
+                "ms": 41,
+                "due": 1,
+                "block": 7,
+                "head_age_s": 12,
+                "gas_gwei": "0.11",
+            },
+        )
+    )
+    sink.emit(Event(EventName.CYCLE_FAILED, Level.WARNING, {"chain": "bnb", "error": "x"}))
+    assert value(sink, "keeper_cycles_total", chain="bnb", outcome="done") == 1
+    assert value(sink, "keeper_cycles_total", chain="bnb", outcome="failed") == 1
+    assert value(sink, "keeper_cycle_seconds_sum", chain="bnb") == 0.041
+    assert value(sink, "keeper_head_timestamp_seconds", chain="bnb") == 988
+    assert value(sink, "keeper_last_cycle_timestamp_seconds", chain="bnb") == 1000
+    assert value(sink, "keeper_positions", chain="bnb") == 214
+    assert value(sink, "keeper_gas_price_gwei", chain="bnb") == 0.11
+
+
+def test_endpoints_go_down_and_up(sink):
+    labels = {"chain": "bnb", "endpoint": "https://node.example"}
+    sink.emit(Event(EventName.RPC_FAILED, fields=labels))
+    assert value(sink, "keeper_rpc_up", **labels) == 0
+    sink.emit(Event(EventName.RPC_RECOVERED, fields=labels))
+    assert value(sink, "keeper_rpc_up", **labels) == 1
+    assert value(sink, "keeper_rpc_failures_total", **labels) == 1
+
+
+def test_quarantine_ends_with_the_next_other_decision(sink):
+    sink.emit(Event(EventName.POSITION_QUARANTINED, fields={"position": "cake"}))
+    for code, expected in (("quarantined", 1), ("below_threshold", 0)):
+        sink.emit(Event(EventName.DECISION_CHANGED, fields={"position": "cake", "verdict": "WAIT", "code": code}))
+        assert value(sink, "keeper_position_quarantined", position="cake") == expected
+    sink.emit(
+        Event(EventName.DECISION_CHANGED, fields={"position": "other-one", "verdict": "WAIT", "code": "below_cost"})
+    )
+    assert value(sink, "keeper_position_quarantined", position="other-one") is None
+
+
+def test_positions_share_a_label_beyond_the_bound():
+    sink = MetricsSink(max_positions=3)
+    for n in range(10):
+        sink.emit(Event(EventName.POSITION_FAILED, fields={"position": f"p{n}"}))
+        sink.emit(Event(EventName.POSITION_RESOLVED, fields={"position": f"p{n}", "chain": "bnb", "protocol": "x"}))
+    labels = {key[1][1] for key in read(sink) if key[0] == "keeper_position_failures_total"}
+    assert labels == {"p0", "p1", "p2", "other"}
+    assert value(sink, "keeper_position_failures_total", position="other") == 7
+    assert len([key for key in read(sink) if key[0] == "keeper_position_info"]) == 3
+
+
+def test_health_of_the_process(sink):
+    assert value(sink, "keeper_heartbeat_timestamp_seconds") == 900
+    assert value(sink, "keeper_start_timestamp_seconds") == 1000
+    assert [dict(key[1:])["version"] for key in read(sink) if key[0] == "keeper_build_info"] == ["1.2.3"]
+
+
+def test_nothing_is_registered_globally(sink):
+    assert not [family.name for family in REGISTRY.collect() if family.name.startswith("keeper_")]
+    assert MetricsSink().registry is not sink.registry
+
+
+def test_no_created_series_double_the_scrape(sink):
+    sink.emit(sample("cycle.done"))
+    assert b"_created" not in sink.exposition()
+
+
+@given(
+    st.sampled_from(list(EventName)),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "chain",
+                "position",
+                "ms",
+                "calls",
+                "positions",
+                "due",
+                "gas",
+                "cost_usd",
+                "received_usd",
+                "harvest",
+                "balance_wei",
+                "owner",
+            ]
+        ),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(),
+            st.text(max_size=20),
+            st.sampled_from(["nan", "inf", "-1", "1e400"]),
+        ),
+    ),
+)
+def test_no_fields_whatsoever_make_it_raise_or_poison_a_series(name, fields):
+    sink = MetricsSink()
+    sink.emit(Event(name, fields=fields))
+    assert all(
+        number == number and abs(number) < float("inf")
+        for key, number in read(sink).items()
+        if key[0] != "keeper_cycle_seconds_bucket"
+    )

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address
 from keeper.engine.context import ChainContext
-from keeper.engine.lap import compound, in_flight, resume
+from keeper.engine.execute import carry_out
+from keeper.engine.lap import Execute, compound, in_flight, resume
 from keeper.engine.resolve import Book
 from keeper.errors import IntegrityError, KeeperError, Transient, TxPending
 
@@ -74,9 +75,16 @@ class Lane:
     """All compounds of one account on one chain."""
 
     def __init__(
-        self, context: ChainContext, book: Book, owner: Address, *, done: Callable[[], None] = lambda: None
+        self,
+        context: ChainContext,
+        book: Callable[[], Book],
+        owner: Address,
+        *,
+        execute: Execute = carry_out,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         """Make a lane; ``owner`` is the account whose nonces it uses, ``done`` is called after each harvest."""
+        self._execute = execute
         self._context = context
         self._book = book
         self._done = done
@@ -98,11 +106,12 @@ class Lane:
         if self.halted or context.stopping():
             return
         try:
-            for result in resume(context, self._book, self.owner):
+            book = self._book()
+            for result in resume(context, book, self.owner):
                 if isinstance(result, TxPending):
                     context.emit(EventName.POSITION_FAILED, Level.WARNING, chain=context.name, error=str(result))
             free = position_id and not in_flight(context, self.owner) and not context.stopping()
-            if free and compound(context, self._book, position_id).harvest is not None:
+            if free and compound(context, book, position_id, execute=self._execute).harvest is not None:
                 self._done()
         except IntegrityError as error:
             self.halted = str(error)

@@ -13,9 +13,10 @@ from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address, Amount
 from keeper.engine.context import ChainContext
 from keeper.engine.decide import Case
+from keeper.engine.execute import carry_out
 from keeper.engine.lane import Lane, Worker
-from keeper.engine.lap import prepare
-from keeper.engine.resolve import Book, resolve
+from keeper.engine.lap import Execute, prepare
+from keeper.engine.resolve import Book
 from keeper.engine.survey import decide_again, survey
 from keeper.errors import KeeperError, Transient
 from keeper.strategy.threshold import SECONDS_PER_YEAR
@@ -48,10 +49,14 @@ class WatchState:
 class ChainWatch:
     """Looks at one chain on two clocks: gas often against cached thresholds, positions rarely."""
 
-    def __init__(self, context: ChainContext, cadence: Cadence) -> None:
-        """Make a watch; nothing runs until ``start``."""
+    def __init__(
+        self, context: ChainContext, cadence: Cadence, *, book: Callable[[], Book], execute: Execute = carry_out
+    ) -> None:
+        """Make a watch; nothing runs until ``start``. ``book`` resolves the positions, once they can be."""
         self.context = context
         self.cadence = cadence
+        self._resolve_book = book
+        self._execute = execute
         self.state = WatchState()
         self.lanes: dict[Address, Lane] = {}
         self.book: Book | None = None
@@ -95,14 +100,14 @@ class ChainWatch:
 
     def _resolve(self) -> None:
         context, first = self.context, self.book is None
-        book = resolve(context, context.chain.head())
+        book = self._resolve_book()
         if first or len(book.failures) != len(self.book.failures if self.book else ()):
             self._say_resolved(book)
         self.book = book
         for holding in book.holdings:
             owner = holding.position.owner
             if holding.position.signer is not None and owner not in self.lanes:
-                lane = Lane(context, book, owner, done=self.look)
+                lane = Lane(context, self._resolve_book, owner, execute=self._execute, done=self.look)
                 self.lanes[owner] = lane
                 lane.worker.start()
                 lane.recover()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NewType
 
-__all__ = ["BPS", "NO_USD", "WAD", "Address", "Amount", "Token", "UsdWad", "address", "usd", "usd_decimal"]
+__all__ = ["BPS", "NO_USD", "WAD", "Address", "Amount", "Token", "UsdWad", "address", "usd", "usd_decimal", "usd_text"]
 
 #: A lower-case, 0x-prefixed, 20-byte hex address. Checksums are checked at the edge (config) and shown by the CLI.
 Address = NewType("Address", str)
@@ -99,3 +99,12 @@ class Amount:
     def decimal(self) -> Decimal:
         """Whole tokens, exact, for display."""
         return Decimal(self.raw).scaleb(-self.token.decimals)
+
+
+def usd_text(value: int) -> str:
+    """Word an amount of dollars for a sentence: ``$10,240.18``, with more digits below a dollar."""
+    amount = usd_decimal(abs(value))
+    sign = "-" if value < 0 else ""
+    if amount == 0 or amount >= 1:
+        return f"{sign}${amount:,.2f}"
+    return f"{sign}${amount:.2f}" if amount >= Decimal("0.1") else f"{sign}${amount:.2g}".replace("e-0", "e-")

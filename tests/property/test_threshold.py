@@ -77,7 +77,9 @@ def test_scaling_all_money_changes_no_verdict(principal, reward, cost, apr, scal
     assert fires(small, Rule()) == fires(large, Rule())
 
 
-@given(principal=money, reward=money, apr=rates, depth=st.none() | money, risk=st.just(10_000) | st.integers(5_000, 10_000))
+@given(
+    principal=money, reward=money, apr=rates, depth=st.none() | money, risk=st.just(10_000) | st.integers(5_000, 10_000)
+)
 def test_the_firing_cost_is_the_inverse_of_the_rule(principal, reward, apr, depth, risk):
     rule = Rule(risk_factor_bps=risk)
     e = proportional(principal, reward, 1, apr, depth)

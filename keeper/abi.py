@@ -46,7 +46,7 @@ class Fn:
         """
         return self.selector + encode(self.inputs, args)
 
-    def read(self, target: Address, *args: Any, result_bytes: int = 0, gas: int = 30_000) -> Read:
+    def read(self, target: Address, *args: Any, result_bytes: int = 0, gas: int = 12_000) -> Read:
         """Make the view call as data."""
         return Read(target, self.encode(*args), result_bytes or _WORD * max(1, len(self.outputs)), gas)
 

@@ -4,6 +4,7 @@ KeeperError
   ConfigError              exit 78; names file and key and says what to write instead
   Transient                worth trying again, with a bound
     RpcUnavailable         no endpoint answered (exit 69)
+      RpcTimeout           ... within the time allowed
     RateLimited            an endpoint asked us to slow down
     BadReply               an endpoint answered something that is not an answer
     StaleHead              an endpoint's head is too old
@@ -45,6 +46,7 @@ __all__ = [
     "ReadFailed",
     "Refused",
     "RpcRejected",
+    "RpcTimeout",
     "RpcUnavailable",
     "SignerError",
     "SimulationReverted",
@@ -82,8 +84,20 @@ class RpcUnavailable(Transient):
     """No endpoint of the chain answered."""
 
 
+class RpcTimeout(RpcUnavailable):
+    """An endpoint did not answer within the time allowed; a smaller question may be answered."""
+
+
 class RateLimited(Transient):
-    """An endpoint asked for fewer requests."""
+    """An endpoint asked for fewer requests.
+
+    Attributes:
+        retry_after: seconds the endpoint asked to wait, when it said so.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class BadReply(Transient):

@@ -1,0 +1,93 @@
+"""Calls that are never signed, whatever an adapter permits: those that give an account or its tokens away for good."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keeper.abi import Fn
+
+__all__ = ["UNLIMITED", "forbidden"]
+
+#: An allowance from here on counts as unlimited. Real amounts stay below; 2**160 - 1 and 2**256 - 1 are above.
+UNLIMITED: Final = 2**128 - 1
+
+#: What Uniswap's and Compound's own tokens take for unlimited.
+_UNLIMITED_96: Final = 2**96 - 1
+
+#: Refused with any arguments.
+_SIGNATURES: Final = (
+    # ownership and roles
+    "transferOwnership(address)",
+    "renounceOwnership()",
+    "setOwner(address)",
+    "changeAdmin(address)",
+    "grantRole(bytes32,address)",
+    "upgradeTo(address)",
+    "upgradeToAndCall(address,bytes)",
+    "enableModule(address)",
+    "setImplementation(address)",
+    # tokens to others
+    "transfer(address,uint256)",
+    "transferFrom(address,address,uint256)",
+    "safeTransferFrom(address,address,uint256)",
+    "safeTransferFrom(address,address,uint256,bytes)",
+    "safeTransferFrom(address,address,uint256,uint256,bytes)",
+    "safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)",
+    # rights to others
+    "setApprovalForAll(address,bool)",
+    "setOperator(address,bool)",
+    "authorizeOperator(address)",
+    "approve(address,address,uint160,uint48)",
+    "approveDelegation(address,uint256)",
+    "approveAndCall(address,uint256,bytes)",
+    "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+    "permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32)",
+    "permit(address,((address,uint160,uint48,uint48),address,uint256),bytes)",
+    # a call that carries other calls
+    "execute(bytes)",
+    "execute(bytes32,bytes)",
+    "execute(address,uint256,bytes)",
+    "execute(bytes,bytes[])",
+    "execute(bytes,bytes[],uint256)",
+    "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)",
+    "execTransactionFromModule(address,uint256,bytes,uint8)",
+    "delegatecall(address,bytes)",
+    "functionDelegateCall(address,bytes)",
+    "multicall(bytes[])",
+    "multicall(uint256,bytes[])",
+    "multicall(bytes32,bytes[])",
+    "multiSend(bytes)",
+    "aggregate((address,bytes)[])",
+    "tryAggregate(bool,(address,bytes)[])",
+    "aggregate3((address,bool,bytes)[])",
+    "aggregate3Value((address,bool,uint256,bytes)[])",
+    # debt
+    "borrow(uint256)",
+    "borrow(address,uint256,uint256,uint16,address)",
+)
+
+_NEVER: Final = {Fn(signature).selector: signature for signature in _SIGNATURES}
+
+#: Refused from an unlimited amount on; the amount is the second word.
+_ALLOWANCES: Final = {
+    Fn(signature).selector: signature
+    for signature in (
+        "approve(address,uint256)",
+        "increaseAllowance(address,uint256)",
+        "increaseApproval(address,uint256)",
+    )
+}
+
+
+def forbidden(data: bytes) -> str | None:
+    """Say why calldata is on the list of never; ``None`` when it is not."""
+    selector = data[:4]
+    if len(selector) < 4:
+        return "calldata without a function"
+    if selector in _NEVER:
+        return f"{_NEVER[selector]} is never signed"
+    if selector in _ALLOWANCES:
+        amount = int.from_bytes(data[36:68].ljust(32, b"\xff"), "big")
+        if amount >= UNLIMITED or amount == _UNLIMITED_96:
+            return f"{_ALLOWANCES[selector]} with an unlimited amount is never signed"
+    return None

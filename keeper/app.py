@@ -13,13 +13,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from keeper.config.plugins import discover
 from keeper.domain.decision import Verdict
 from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, HarvestState
-from keeper.domain.money import Address
+from keeper.domain.money import Address, UsdWad
 from keeper.domain.position import Position
 from keeper.engine.clock import SystemClock
 from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules
@@ -35,6 +36,7 @@ from keeper.ports import Chain, EventSink, KeySigner, Permission, PriceSpec, Sig
 if TYPE_CHECKING:
     from keeper.chain.fork import Fork
     from keeper.config.loader import Loaded
+    from keeper.config.models import SignerConfig
     from keeper.store.sqlite import SqliteStore
 
 __all__ = ["App", "Mode", "journal_path", "load_plugins", "open_app"]
@@ -342,30 +344,48 @@ class _Builder:
         self.resources.enter_context(lock)
 
     def _guard(self, key: KeySigner, facts: ChainFacts, limits: Limits, store: SqliteStore) -> Signer:
-        from keeper.signers.policy import GuardedSigner, Policy
+        from keeper.signers import policy
 
-        policy = Policy(
-            chain_id=facts.chain_id,
-            permissions=lambda position_id: self.permissions.get(position_id, ()),
-            per_tx_usd=limits.per_tx_usd,
-            per_day_usd=limits.per_day_usd,
-            max_gas_price_wei=limits.max_gas_price_wei,
+        rules = policy.Policy(
+            chain_ids=frozenset({facts.chain_id}),
+            permissions=MappingProxyType(self.permissions),
+            limits=policy.Limits(limits.per_tx_usd, limits.per_day_usd, limits.max_gas_price_wei),
         )
-        return GuardedSigner(
-            key, policy, lambda: store.spent_usd(facts.name, key.address, self.clock.now() - 86_400), self.events
-        )
+
+        def spent() -> UsdWad:
+            return store.spent_usd(facts.name, key.address, self.clock.now() - 86_400)
+
+        return policy.GuardedSigner(key, rules, spent, self.events)
 
     def _keys(self) -> dict[str, KeySigner]:
         """Open the keys of all positions; a key nobody uses stays closed."""
-        from keeper.signers import open_key
-
         used = dict.fromkeys(p.signer for p in self.loaded.settings.positions if p.signer is not None)
-        keys = {}
-        for name in used:
-            key = open_key(name, self.loaded.settings.signers[name], self.loaded.env, keep_secret=self.keep_secret)
-            if key is not None:
-                keys[name] = key
-        return keys
+        opened = {name: self._open_key(self.loaded.settings.signers[name]) for name in used}
+        return {name: key for name, key in opened.items() if key is not None}
+
+    def _open_key(self, config: SignerConfig) -> KeySigner | None:
+        """Open one key, and tell redaction its secrets first; ``None`` for an account that is only watched."""
+        from keeper.signers.env_key import EnvKeySigner
+        from keeper.signers.keystore import KeystoreSigner
+        from keeper.signers.secrets import read_secret_env, read_secret_file
+        from keeper.signers.signing import check_backend
+
+        variable = getattr(config, "password_env", None) or getattr(config, "variable", None)
+        if variable is not None and variable in self.loaded.env:
+            os.environ.setdefault(variable, self.loaded.env[variable])  # .env counts as the environment
+        if config.kind == "watch":
+            return None
+        check_backend()
+        if config.kind == "env-key":
+            self.keep_secret(read_secret_env(config.variable))
+            return EnvKeySigner(config.variable, allow=config.allow_env_key, expect=config.address)
+        secret = read_secret_file(config.password_file) if config.password_file else read_secret_env(str(variable))
+        self.keep_secret(secret)
+        key = KeystoreSigner(
+            config.path, password_file=config.password_file, password_env=config.password_env, expect=config.address
+        )
+        key.unlock()
+        return key
 
 
 def rehearse_only(context: ChainContext, work: Work) -> Harvest:

@@ -15,6 +15,9 @@ __all__ = ["await_confirmation"]
 #: Seconds that a draining process still gives a transaction to confirm.
 _DRAIN_PATIENCE: Final = 5.0
 
+#: Seconds before the second look for a receipt; doubles up to the context's ``poll_seconds``.
+_FIRST_PAUSE: Final = 0.05
+
 
 def await_confirmation(context: ChainContext, intent: Intent, native_usd: int) -> Receipt:
     """Return the intent's receipt at confirmation depth.
@@ -35,6 +38,7 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int) -
     deadline = started + context.confirm_timeout
     resend_at = started + context.resend_seconds
     words = ""
+    pause = min(_FIRST_PAUSE, context.poll_seconds)
     while True:
         receipt = _look(context, intent, attempts, native_usd)
         if receipt is not None and _deep(context, receipt):
@@ -45,7 +49,8 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int) -
             resend_at = now + context.resend_seconds
         if now >= (min(deadline, started + _DRAIN_PATIENCE) if context.stopping() else deadline):
             raise TxPending(_pending_text(intent, attempts, words))
-        context.clock.sleep(context.poll_seconds)
+        context.clock.sleep(pause)
+        pause = min(2 * pause, context.poll_seconds)
 
 
 def _look(context: ChainContext, intent: Intent, attempts: list[Attempt], native_usd: int) -> Receipt | None:

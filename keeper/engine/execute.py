@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from keeper.domain.events import EventName, Level
+from keeper.domain.events import EventName
 from keeper.domain.harvest import Harvest
 from keeper.domain.money import Amount, usd_decimal
 from keeper.domain.plan import Leg as PlanLeg
@@ -138,11 +138,7 @@ def _start_leg(context: ChainContext, work: Work, index: int, tries: int, execut
         eip1559=fees.eip1559,
         valuation=work.valuation,
     )
-    try:
-        intent, signed = authorize(context, leg)
-    except PolicyDenied as error:
-        context.emit(EventName.POLICY_DENIED, Level.ERROR, position=work.harvest.position_id, error=str(error))
-        raise
+    intent, signed = authorize(context, leg)
     outcome, words = broadcast(context, intent, signed)
     _say_sent(context, work, index, intent, signed.hash, bid.max_fee_wei)
     if outcome is Submission.REFUSED:

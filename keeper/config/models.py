@@ -109,7 +109,7 @@ class ChainConfig(Table):
     chain_id: Whole | None = Field(None, ge=1, lt=2**53, description="EIP-155 chain id.")
     native_symbol: Text | None = Field(None, min_length=1, max_length=12, description="Ticker of the gas token.")
     wrapped_native: HexAddress | None = Field(None, description="ERC-20 wrapper of the gas token.")
-    block_time_ms: Whole | None = Field(None, ge=1, le=600_000, description="Milliseconds between blocks.")
+    block_time_ms: Whole | None = Field(None, ge=1, le=3_600_000, description="Milliseconds between blocks.")
     fee_model: Literal["eip1559", "legacy"] | None = Field(
         None, description="How transactions pay: `eip1559` or `legacy`."
     )

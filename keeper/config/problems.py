@@ -109,7 +109,9 @@ def _secret(path: Path) -> bool:
 
 def safe(path: Path, value: Any) -> str:
     """Spell a value as TOML without giving a secret away."""
-    if "rpc" in path and isinstance(value, str):
+    if isinstance(value, str) and _hide(path, value):
+        return '"<hidden>"'
+    if isinstance(value, str) and ("rpc" in path or "://" in value):
         return f'"{value if _is_reference(value) else mask_url(value)}"'
     if isinstance(value, bool):
         return str(value).lower()
@@ -117,6 +119,14 @@ def safe(path: Path, value: Any) -> str:
         text = value if len(value) <= 100 else f"{value[:40]}..."
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     return str(value)
+
+
+def _hide(path: Path, text: str) -> bool:
+    """Private keys, seed phrases, and passwords that were put where a name belongs."""
+    digits = text.removeprefix("0x")
+    key = len(digits) >= 64 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
+    misplaced = path[-1] == "password_env" and not (text.replace("_", "").isalnum() and text.isupper())
+    return key or len(text.split()) >= 12 or misplaced
 
 
 def _is_reference(text: str) -> bool:

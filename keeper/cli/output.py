@@ -1,0 +1,205 @@
+"""What people and programs read: tables and JSON on stdout, and how money, gas and time are spelled."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from decimal import Decimal, localcontext
+from enum import Enum
+from pathlib import PurePath
+from typing import IO, Any, Final
+
+from keeper.domain.money import BPS, WAD, Amount
+
+__all__ = [
+    "address_long",
+    "address_short",
+    "amount",
+    "colored",
+    "duration",
+    "emit_json",
+    "gas_price",
+    "jsonable",
+    "percent",
+    "percent_bps",
+    "percent_wad",
+    "say",
+    "table",
+    "usd",
+    "usd_text",
+]
+
+#: Integers above this lose digits in JavaScript and jq, so they are written as text.
+_SAFE_INT: Final = 2**53
+
+_UNITS: Final = (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+# ---------------------------------------------------------------------------- where it goes
+
+
+def colored(stream: IO[str] | None = None) -> bool:
+    """Whether colours may be used: never with NO_COLOR or TERM=dumb, always with FORCE_COLOR, else on a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return os.environ.get("TERM") != "dumb" and (stream or sys.stdout).isatty()
+
+
+def say(text: str = "") -> None:
+    """Print one line of data."""
+    sys.stdout.write(text + "\n")
+
+
+def emit_json(schema: str, payload: Mapping[str, Any]) -> None:
+    """Print one JSON document, ``{"schema": "keeper.status/1", ...}``. Amounts must come as text already."""
+    sys.stdout.write(json.dumps({"schema": schema, **jsonable(payload)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def jsonable(value: Any) -> Any:  # noqa: C901, PLR0911 (one line per kind of value)
+    """Turn domain values into JSON data in which no reader loses a digit.
+
+    Raises:
+        TypeError: for a float or anything unknown.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= _SAFE_INT else str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Amount):
+        return {"token": value.token.address, "symbol": value.token.symbol, "raw": str(value.raw)} | {
+            "amount": format(value.decimal, "f")
+        }
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (Sequence, set, frozenset)):
+        return [jsonable(item) for item in (value if isinstance(value, Sequence) else sorted(value))]
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Print a table: with rich on a colour terminal, as aligned text otherwise. ``right`` columns align right."""
+    if colored() and sys.stdout.isatty():
+        _rich_table(headers, rows, right)
+        return
+    lines = [tuple(headers), *(tuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        say("  ".join(cells).rstrip())
+
+
+def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column, header in enumerate(headers):
+        grid.add_column(header, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    Console(file=sys.stdout, highlight=False).print(grid)
+
+
+# ---------------------------------------------------------------------------- how it is spelled
+
+
+def usd(wad: int) -> str:
+    """Spell US dollars: ``$10,240.18``; below ten cents with two significant digits: ``$0.011``."""
+    sign, cents = "-" if wad < 0 else "", abs(wad)
+    if cents == 0:
+        return "$0.00"
+    if cents >= WAD // 10:
+        return f"{sign}${Decimal(cents).scaleb(-18):,.2f}"
+    if cents < WAD // 10**6:
+        return f"{sign}<$0.000001"
+    return f"{sign}${_significant(Decimal(cents).scaleb(-18), 2)}"
+
+
+def usd_text(wad: int) -> str:
+    """Spell US dollars for JSON, exact: ``"10240.18"``."""
+    return _plain(Decimal(wad).scaleb(-18))
+
+
+def amount(value: Amount, digits: int = 6) -> str:
+    """Spell a token amount with its symbol: ``9.31 CAKE``, ``0.000123 WETH``, ``1,204.5 USDC``."""
+    return f"{_significant(value.decimal, digits)} {value.token.symbol}"
+
+
+def duration(seconds: int) -> str:
+    """Spell a time in its two largest units: ``11 d 6 h``."""
+    left = abs(seconds)
+    parts: list[tuple[int, str]] = []
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append((count, unit))
+        if len(parts) == 2:
+            break
+    text = " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
+    return f"-{text}" if seconds < 0 else text
+
+
+def gas_price(wei: int) -> str:
+    """Spell a gas price: ``0.11 gwei``."""
+    return f"{_significant(Decimal(wei).scaleb(-9), 3)} gwei"
+
+
+def address_long(address: str) -> str:
+    """Spell an address with its checksum."""
+    from keeper.abi import checksum
+
+    return checksum(address)
+
+
+def address_short(address: str) -> str:
+    """Spell an address as ``0xAb58..eC9B``."""
+    full = address_long(address)
+    return f"{full[:6]}..{full[-4:]}"
+
+
+def percent(share: Decimal) -> str:
+    """Spell a share: ``18.4 %``."""
+    return f"{_significant(share * 100, 3)} %"
+
+
+def percent_bps(bps: int) -> str:
+    """Spell basis points as a percentage."""
+    return percent(Decimal(bps) / BPS)
+
+
+def percent_wad(wad: int) -> str:
+    """Spell a wad share (10**18 is one) as a percentage."""
+    return percent(Decimal(wad).scaleb(-18))
+
+
+def _significant(value: Decimal, digits: int) -> str:
+    """Keep ``digits`` significant digits, but every digit before the point."""
+    if value == 0:
+        return "0"
+    with localcontext(prec=120):  # wide enough for any uint256
+        return _plain(round(value, max(0, digits - 1 - value.adjusted())), grouped=True)
+
+
+def _plain(value: Decimal, *, grouped: bool = False) -> str:
+    text = f"{value:,f}" if grouped else f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,63 @@
+"""``keeper protocols``: what is installed, and which keys each plugin takes in the config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from keeper.cli.options import globals_of, json_option
+from keeper.cli.output import emit_json, say
+
+__all__ = ["command"]
+
+#: Entry point groups by the word for what they hold.
+_GROUPS = {
+    "protocol": "keeper.protocols",
+    "exchange": "keeper.swaps",
+    "pool": "keeper.pools",
+    "price source": "keeper.prices",
+}
+
+
+@click.command(name="protocols")
+@json_option
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List installed protocols, exchanges, pools and price sources with their config keys."""
+    from keeper.config.plugins import discover
+
+    found = {what: discover(group) for what, group in _GROUPS.items()}
+    for what, plugins in found.items():
+        for name, reason in plugins.broken.items():
+            click.echo(f"warning: {what} {name} cannot be loaded: {reason}", err=True)
+    if globals_of(ctx).json:
+        entries = [_entry(what, name, item) for what, group in found.items() for name, item in group.found.items()]
+        emit_json("keeper.protocols/1", {"plugins": entries})
+        return
+    for what, group in found.items():
+        say(f"{what}s")
+        for name, item in group.found.items():
+            _print(name, item)
+
+
+def _params(plugin: Any) -> Mapping[str, Any]:
+    params: Mapping[str, Any] = getattr(plugin, "params", {})
+    return params
+
+
+def _about(plugin: Any) -> str:
+    return (type(plugin).__doc__ or "").strip().split("\n", 1)[0]
+
+
+def _entry(what: str, name: str, plugin: Any) -> dict[str, Any]:
+    return {"type": what, "name": name, "about": _about(plugin), "params": _params(plugin)}
+
+
+def _print(name: str, plugin: Any) -> None:
+    say(f"  {name}  {_about(plugin)}")
+    params = _params(plugin)
+    width = max((len(key) for key in params), default=0)
+    for key, spec in params.items():
+        say(f"    {key.ljust(width)}  {spec.kind}{'' if spec.required else ', optional'}: {spec.doc}")

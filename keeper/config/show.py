@@ -1,0 +1,112 @@
+"""Lists every setting in force with its origin, secrets masked: what ``keeper config show`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keeper.config import models
+from keeper.config.chains import FACT_KEYS, shipped
+from keeper.config.fields import mask_url
+from keeper.config.loader import Loaded
+from keeper.config.schema import SECTIONS, Path, dotted, value_at
+
+__all__ = ["DEFAULT", "Row", "rows", "toml"]
+
+#: Origin of values that nothing set.
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting."""
+
+    #: Dotted key.
+    key: str
+    #: As written, or the default; endpoints without their secret part.
+    value: Any
+    #: File, variable, ``default``, or the shipped chain file.
+    origin: str
+
+
+def rows(loaded: Loaded) -> list[Row]:
+    """List all settings, section by section."""
+    found: list[Row] = []
+    for section, model in SECTIONS.items():
+        found += _table(loaded, (section,), model)
+        if section == "keeper":
+            found += _places(loaded)
+    for name, chain in loaded.settings.chains.items():
+        found += _chain(loaded, name, chain)
+    for name, signer in loaded.settings.signers.items():
+        found += _table(loaded, ("signers", name), type(signer))
+    for index in range(len(loaded.settings.positions)):
+        found += _raw(loaded, ("positions", index))
+    return found
+
+
+def toml(value: Any) -> str:
+    """Spell a value as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(toml(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
+    return str(value)
+
+
+def _table(loaded: Loaded, path: Path, model: type[models.Table]) -> Iterator[Row]:
+    for key, field in model.model_fields.items():
+        place = (*path, key)
+        given = value_at(loaded.layers.raw, place)
+        if given is not None:
+            yield from _given(loaded, place, given)
+        elif field.default is not None and not field.is_required() and field.default not in ((), {}):
+            yield Row(dotted(place), field.default, DEFAULT)
+
+
+def _given(loaded: Loaded, place: Path, value: Any) -> Iterator[Row]:
+    if isinstance(value, Mapping):
+        yield from _raw(loaded, place)
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        for index in range(len(value)):
+            yield from _raw(loaded, (*place, index))
+    else:
+        yield Row(dotted(place), value, loaded.layers.origin(place))
+
+
+def _raw(loaded: Loaded, path: Path) -> Iterator[Row]:
+    table = value_at(loaded.layers.raw, path)
+    for key, value in table.items():
+        yield from _given(loaded, (*path, key), value)
+
+
+def _places(loaded: Loaded) -> Iterator[Row]:
+    """The two paths whose defaults depend on the machine."""
+    keeper = loaded.settings.keeper
+    if keeper.state is None:
+        yield Row("keeper.state", str(loaded.state), DEFAULT)
+    if keeper.heartbeat_file is None:
+        yield Row("keeper.heartbeat_file", str(loaded.heartbeat_file), DEFAULT)
+
+
+def _chain(loaded: Loaded, name: str, chain: models.ChainConfig) -> Iterator[Row]:
+    path: Path = ("chains", name)
+    hidden = tuple(mask_url(url) for url in chain.rpc)
+    yield Row(dotted((*path, "rpc")), hidden, loaded.layers.origin((*path, "rpc")) if hidden else DEFAULT)
+    for row in _table(loaded, path, models.ChainConfig):
+        if row.key != dotted((*path, "rpc")):
+            yield row
+    base = shipped(name)
+    if base is None:
+        return
+    for key in FACT_KEYS:
+        if key not in chain.model_fields_set and getattr(base, key) is not None:
+            value = getattr(base, key)
+            wei = key.endswith("_gwei")
+            shown = f"{len(value)} feeds" if key == "feeds" else (f"{value / 10**9:.9g}" if wei else value)
+            yield Row(dotted((*path, key)), shown, f"shipped chains/{name}.toml")

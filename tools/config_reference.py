@@ -1,0 +1,132 @@
+"""Writes docs/reference/configuration.md from the models, so that the page cannot lag behind them."""  # noqa: INP001
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+
+from keeper.config import models
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "configuration.md"
+
+#: Words for the annotations of the models.
+TYPES = {
+    "Seconds": 'time ("30d", "12h", "5m", "90s", or whole seconds)',
+    "Usd": 'US dollars ("$5" or "5.00")',
+    "Gwei": 'gwei (30 or "0.05")',
+    "NativeWei": 'gas tokens ("0.05")',
+    "Whole": "whole number",
+    "Flag": "true or false",
+    "Text": "text",
+    "Bps": 'share ("1%" or basis points)',
+    "Drift": 'yearly share ("-50%/yr" or basis points)',
+    "RiskBps": 'number in quotes, "0.5" to "1.0"',
+    "HexAddress": "address",
+    "OptionalAddress": 'address or "none"',
+    "NamedPath": "path",
+    "Listen": "host:port",
+    "RouteConfig": "table, see below",
+    "tuple[RpcUrl, ...]": "array of http(s) addresses",
+    "tuple[HexAddress, ...]": "array of addresses",
+    "tuple[dict[str, Any], ...]": "array of tables",
+    "tuple[PriceTokenConfig, ...]": "tables, see below",
+    "dict[HexAddress, FeedConfig]": "tables by token, see below",
+}
+
+TABLES = (
+    ("[keeper]", models.KeeperConfig),
+    ("[chains.NAME]", models.ChainConfig),
+    ('[chains.NAME.feeds."TOKEN"]', models.FeedConfig),
+    ("[signers.NAME], a keystore", models.KeystoreSigner),
+    ("[signers.NAME], a raw key", models.EnvKeySigner),
+    ("[signers.NAME], watched", models.WatchSigner),
+    ("[prices]", models.PricesConfig),
+    ("[[prices.tokens]]", models.PriceTokenConfig),
+    ("[limits]", models.LimitsConfig),
+    ("[web]", models.WebConfig),
+    ("[notify]", models.NotifyConfig),
+    ("[[positions]]", models.PositionConfig),
+    ("route of a position", models.RouteConfig),
+)
+
+HEAD = """# Configuration
+
+Made from the code by `python tools/config_reference.py`; a test compares. A commented example is
+`config/keeper.example.toml`; `keeper config init` writes a first file, `keeper config check` lists every mistake (exit
+code 78), `keeper config show --origin` says where each value in force comes from.
+
+## Where values come from
+
+Last wins: defaults; files (`--config`, repeatable; without it the first of `./keeper.toml`, `./config/keeper.toml`,
+`$XDG_CONFIG_HOME/keeper/keeper.toml`); `.env` in the working directory (never over the process environment); secret
+files; environment; command line. Tables merge key by key, arrays (`rpc`, `[[positions]]`) are replaced whole.
+
+- `KEEPER_SECTION__KEY` sets a key: `KEEPER_LIMITS__PER_DAY='$10'`, `KEEPER_CHAINS__bnb__RPC=https://a,https://b`,
+  `KEEPER_POSITIONS__0__MIN_INTERVAL=12h`. Keys may be in any case; names of chains and signers keep theirs.
+- `KEEPER_SECTION__KEY_FILE` names a file whose content is the value (container secrets).
+- `$NAME` and `${NAME}` in endpoints and paths are filled in from the environment; `$$` is a dollar sign there.
+- Relative paths start at the working directory; `~` is the home folder.
+- Addresses in mixed case must have the right EIP-55 checksum; all-lower-case is accepted.
+- Numbers in quotes stay text, money must not be a TOML float: nothing is guessed.
+
+## A price that counts
+
+A token's sources are the chain's trusted Chainlink feed (unless the token's own block names a `chainlink` source) and
+the sources of its `[[prices.tokens]]` block; `min_sources` of them must agree within `max_deviation_bps`.
+"""
+
+
+def annotations(model: type[models.Table]) -> dict[str, str]:
+    """Return the annotation of each field as it stands in the source, wrappers stripped."""
+    found = dict(model.__annotations__)
+    return {key: _strip(str(text)) for key, text in found.items() if key in model.model_fields}
+
+
+def _strip(text: str) -> str:
+    wrapped = re.match(r"Annotated\[(.*), BeforeValidator", text)
+    return (wrapped[1] if wrapped else text).removesuffix(" | None")
+
+
+def type_words(text: str) -> str:
+    """Say a field's type for people."""
+    if text.startswith("Literal["):
+        choices = [choice.strip().strip("'\"") for choice in text[8:-1].split(",")]
+        return " or ".join(f"`{choice}`" for choice in choices)
+    return TYPES[text]
+
+
+def default_words(model: type[models.Table], key: str) -> str:
+    """Say a field's default as it would be written."""
+    field = model.model_fields[key]
+    if field.is_required():
+        return "required"
+    if field.default in (None, (), {}):
+        return "as shipped" if model is models.ChainConfig and key != "rpc" else ""
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
+    return f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default}`"
+
+
+def render() -> str:
+    """Return the whole page."""
+    parts = [HEAD]
+    for title, model in TABLES:
+        words = inspect.getdoc(model) or ""
+        parts.append(f"\n## `{title}`\n" if title.startswith("[") and "," not in title else f"\n## {title}\n")
+        parts.append(words.split(": ", 1)[-1][:1].upper() + words.split(": ", 1)[-1][1:].split("\n")[0] + "\n")
+        known = annotations(model)
+        keys = [key for key in model.model_fields if model is not models.PositionConfig or key in model.written]
+        if not keys:
+            continue
+        parts.append("\n| key | type | default | what it is |\n|---|---|---|---|\n")
+        for key in keys:
+            about = model.model_fields[key].description or ""
+            parts.append(f"| `{key}` | {type_words(known[key])} | {default_words(model, key)} | {about} |\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), "utf-8")
+    sys.stdout.write(f"wrote {PAGE}\n")

@@ -75,7 +75,7 @@ def load_plugins() -> Plugins:
 
 def journal_path(loaded: Loaded, mode: Mode = Mode.LIVE) -> Path:
     """Return where the journal of this mode lives: rehearsals never touch the real one."""
-    return loaded.state / ("keeper.db" if mode is Mode.LIVE else f"{mode.value}.db")
+    return loaded.journal if mode is Mode.LIVE else loaded.state / f"{mode.value}.db"
 
 
 @dataclass(slots=True)
@@ -180,6 +180,7 @@ def open_app(
     clock: SystemClock | None = None,
     keep_secret: Callable[[str], None] = lambda _: None,
     price_age_seconds: int = 0,
+    journal: Path | None = None,
 ) -> App:
     """Wire everything for a config.
 
@@ -190,6 +191,7 @@ def open_app(
         clock: time; the machine's by default.
         keep_secret: called with each secret that was read, so that redaction knows it.
         price_age_seconds: how much older than usual a price may be, for a fork whose time is played forward.
+        journal: the journal's file, used as it is; by default the mode's own, which a rehearsal starts afresh.
 
     Raises:
         ConfigError: a chain without endpoint, a plugin that does not load.
@@ -199,7 +201,7 @@ def open_app(
     """
     with ExitStack() as resources:
         builder = _Builder(loaded, mode, events, clock or SystemClock(), keep_secret, resources)
-        builder.price_age_seconds = price_age_seconds
+        builder.price_age_seconds, builder.journal = price_age_seconds, journal
         app = builder.build()
         app._resources = resources.pop_all()  # noqa: SLF001  (the builder's hand-over)
     return app
@@ -222,13 +224,14 @@ class _Builder:
         self.permissions: dict[str, tuple[Permission, ...]] = {}
         self.forks: dict[str, Fork] = {}
         self.price_age_seconds = 0
+        self.journal: Path | None = None
 
     def build(self) -> App:
         from keeper.store import open_store
 
         plugins = load_plugins()
-        path = journal_path(self.loaded, self.mode)
-        if self.mode is not Mode.LIVE:
+        path = self.journal or journal_path(self.loaded, self.mode)
+        if self.mode is not Mode.LIVE and self.journal is None:
             _forget(path)
         store = open_store(path, now=self.clock.now)
         self.resources.callback(store.close)
@@ -271,9 +274,7 @@ class _Builder:
             chain=chain,
             plugins=plugins,
             positions=ours,
-            price_specs={
-                token: specs for (chain_name, token), specs in self.loaded.price_specs().items() if chain_name == name
-            },
+            price_specs=self._price_specs(name),
             price_rules=PriceRules(settings.prices.min_sources, settings.prices.max_deviation_bps),
             limits=limits,
             store=store,

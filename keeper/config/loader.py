@@ -49,6 +49,11 @@ class Loaded:
         return self.settings.keeper.state or state_folder(self.layers.env)
 
     @property
+    def journal(self) -> FilePath:
+        """The journal's file."""
+        return self.state / "keeper.db"
+
+    @property
     def heartbeat_file(self) -> FilePath:
         """File that the daemon touches with every turn of its loop."""
         return self.settings.keeper.heartbeat_file or self.state / "heartbeat"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +17,43 @@ from filelock import FileLock, Timeout
 
 from keeper.errors import LaneHeld, StoreUnavailable
 
-__all__ = ["LaneLock"]
+__all__ = ["LaneLock", "Sender", "senders"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A process that holds a lane, by the note that it left."""
+
+    #: Lane as written in the file's name: chain and account.
+    lane: str
+    pid: int
+    host: str
+    since: str
+
+
+def senders(path: Path) -> list[Sender]:
+    """Return who says to hold a lane of the journal at ``path``; notes of processes that are gone are left out."""
+    found = []
+    for note in sorted(path.parent.glob(f"{glob.escape(path.name)}.*.holder")):
+        lane = note.name.removeprefix(f"{path.name}.").removesuffix(".holder")
+        try:
+            content = json.loads(note.read_text(encoding="utf-8"))
+            sender = Sender(lane, int(content["pid"]), str(content["host"]), str(content["since"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if sender.host != socket.gethostname() or _alive(sender.pid):
+            found.append(sender)
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 class LaneLock:

@@ -113,7 +113,7 @@ def matches(permissions: Sequence[Permission], to: Address, data: bytes, value: 
     """Say which rule keeps a call from being allowed; ``None`` when one of the permissions fits it exactly."""
     if value != 0:
         return f"value: {value} wei would be sent along"
-    if not to or int(to, 16) == 0:
+    if not to.strip("0x"):
         return "creation: the call has no recipient"
     if (never := forbidden(data)) is not None:
         return f"never: {never}"

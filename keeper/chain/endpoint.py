@@ -141,6 +141,7 @@ class Endpoint:
                 raise BadReply(f"{self.redacted} answered more than {MAX_ANSWER_BYTES >> 20} MB. Use another endpoint.")
             if time.monotonic() > deadline:
                 raise TimeoutError
+        response.close()  # read1 leaves a fully read response open, and the connection then refuses the next request
         if response.length:
             self._drop(connection)
             raise BadReply(f"{self.redacted} stopped {response.length} bytes before the end of its answer. Try again.")

@@ -150,8 +150,13 @@ def _why_wait(case: Case, e: Economics, t: Thresholds) -> Reason:
         )
     if e.reward >= t.reward and not t.pays_back:
         return Reason(ReasonCode.PAYBACK_TOO_LONG, f"the {usd_text(e.cost)} would not be earned back in time")
-    more = (t.reward * 10 // e.reward) / 10
-    return Reason(ReasonCode.BELOW_THRESHOLD, f"{_standing(e, t)}; needs {more:.1f}x as much")
+    return Reason(ReasonCode.BELOW_THRESHOLD, f"{_standing(e, t)}; {_missing(e.reward, t.reward)}")
+
+
+def _missing(reward: int, wanted: int) -> str:
+    """Say how much is missing: in percent when it is near, as a multiple when it is far."""
+    percent = -(-(wanted - reward) * 100 // reward)
+    return f"needs {percent} % more" if percent < 100 else f"needs {wanted * 10 // reward / 10:.1f}x as much"
 
 
 def _percent(wad: int) -> str:

@@ -120,7 +120,8 @@ def _entries(
     for intent, receipt in executed:
         timestamp = _timestamp(context, receipt.block_number, harvest.started_at)
         for log in receipt.transfers:
-            if log.token not in tokens or log.sender == log.recipient or plan.owner not in (log.sender, log.recipient):
+            ours = plan.owner in (log.sender, log.recipient) and log.sender != log.recipient
+            if log.token not in tokens or not ours or log.raw == 0:
                 continue
             sign = 1 if log.recipient == plan.owner else -1
             amount = Amount(tokens[log.token], sign * log.raw)

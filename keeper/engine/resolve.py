@@ -241,8 +241,7 @@ def _specs(
         for sale in holding.sales:
             own = specs.get(sale.reward.address, ())
             if len(own) < context.price_rules.min_sources and all(s.kind != "uniswap-v2" for s in own):
-                pool = {"pair": str(sale.route.pools[0]), "quote": str(sale.route.path[1].address)}
-                specs[sale.reward.address] = (*own, PriceSpec("uniswap-v2", pool))
+                specs[sale.reward.address] = (*own, PriceSpec("uniswap-v2", {"pair": str(sale.route.pools[0])}))
     return specs, frozenset(derived)
 
 

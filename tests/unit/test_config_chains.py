@@ -1,0 +1,101 @@
+"""Chain facts: complete, checksummed, sourced, without endpoints, and equal to viem's definitions."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from keeper.abi import checksum
+from keeper.config.chains import REQUIRED, merge, missing_facts, shipped
+from keeper.config.models import ChainConfig
+from keeper.config.packaged import chain_names, locate
+
+#: Our names and viem's.
+VIEM = {
+    "ethereum": "mainnet",
+    "bnb": "bsc",
+    "polygon": "polygon",
+    "avalanche": "avalanche",
+    "arbitrum": "arbitrum",
+    "optimism": "optimism",
+    "base": "base",
+}
+
+
+def viem_folder() -> Path | None:
+    """Find the devnet's npm tree, wherever it is installed."""
+    checkout = Path(__file__).resolve().parents[2] / ".cache" / "devnet"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "keeper" / "devnet"
+    homes = [os.environ.get("KEEPER_DEVNET_HOME"), checkout, cache]
+    folders = [Path(home) / "node_modules" / "viem" / "chains" / "definitions" for home in homes if home]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def test_the_seven_chains_ship() -> None:
+    assert set(chain_names()) == set(VIEM)
+
+
+@pytest.mark.parametrize("name", sorted(VIEM))
+def test_facts_are_complete_and_sane(name: str) -> None:
+    facts = merge(name, ChainConfig())
+
+    assert missing_facts(name, ChainConfig()) == ()
+    assert facts.tip_floor_wei <= facts.tip_cap_wei <= 500 * 10**9
+    assert facts.multicall3 is not None
+    assert facts.wrapped_native in facts.feeds
+    assert all(3_600 <= feed.max_age_seconds <= 90_000 for feed in facts.feeds.values())
+    assert (facts.sequencer_feed is not None) == (facts.l1_fee != "none")
+
+
+@pytest.mark.parametrize("name", sorted(VIEM))
+def test_every_address_has_its_checksum_and_every_fact_its_source(name: str) -> None:
+    text = locate("chains", f"{name}.toml").read_text()
+    lines = text.splitlines()
+
+    for found in re.findall(r"0x[0-9a-fA-F]{40}\b", text):
+        assert found == checksum(found)
+    for key in (*REQUIRED, "multicall3"):
+        at = next(index for index, line in enumerate(lines) if line.startswith(f"{key} = "))
+        assert lines[at - 1].startswith("# "), f"{key} has no source"
+    for at, line in enumerate(lines):
+        if line.startswith("[feeds."):
+            assert " USD, heartbeat" in lines[at - 1], line
+
+
+@pytest.mark.parametrize("name", sorted(VIEM))
+def test_there_is_no_endpoint_in_the_facts(name: str) -> None:
+    text = locate("chains", f"{name}.toml").read_text()
+
+    assert "://" not in text
+    assert "rpc" not in tomllib.loads(text)
+
+
+def test_no_fact_for_a_chain_that_does_not_ship() -> None:
+    assert shipped("nowhere") is None
+    assert missing_facts("nowhere", ChainConfig()) == REQUIRED
+
+
+@pytest.mark.parametrize("name", sorted(VIEM))
+def test_facts_equal_viems(name: str) -> None:
+    folder = viem_folder()
+    if folder is None:
+        pytest.skip("npm package viem is not in the devnet installation")
+    text = (folder / f"{VIEM[name]}.ts").read_text()
+    if "...chainConfig" in text:
+        text += (folder.parents[1] / "op-stack" / "chainConfig.ts").read_text()
+    facts = merge(name, ChainConfig())
+
+    assert number(text, r"\bid: ([\d_]+)") == facts.chain_id
+    assert number(text, r"blockTime: ([\d_]+)") == facts.block_time_ms
+    assert re.search(r"symbol: '(\w+)'", text)[1] == facts.native_symbol  # type: ignore[index]
+    assert re.search(r"multicall3: \{\s*address: '(0x\w+)'", text)[1].lower() == facts.multicall3  # type: ignore[index]
+
+
+def number(text: str, pattern: str) -> int:
+    found = re.search(pattern, text)
+    assert found, pattern
+    return int(found[1].replace("_", ""))

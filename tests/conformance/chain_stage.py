@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from adapter_kit import converse, fill
 
 from keeper.chain.anvil import LocalNode
+from keeper.devnet.start import mine_until
 from keeper.domain.block import BlockRef
 from keeper.domain.money import Address, Token
 from keeper.domain.plan import Call, Leg
@@ -15,9 +16,6 @@ from keeper.domain.transaction import Receipt
 from keeper.erc20 import BALANCE_OF
 from keeper.ports import Chain, Questions
 
-#: Seconds between the blocks that ``pass_blocks`` mines.
-INTERVAL = 12
-
 
 class Stage:
     """Real contracts on a node of our own."""
@@ -25,6 +23,11 @@ class Stage:
     def __init__(self, node: LocalNode, chain: Chain) -> None:
         self.node = node
         self.chain = chain
+
+    @property
+    def interval(self) -> int:
+        """Seconds between blocks, as the chain's facts say."""
+        return self.chain.facts.block_time_ms // 1000
 
     def head(self) -> BlockRef:
         return self.chain.head()
@@ -40,7 +43,7 @@ class Stage:
         return BALANCE_OF.value(result)
 
     def pass_blocks(self, count: int) -> BlockRef:
-        self.node.rpc("anvil_mine", hex(count), hex(INTERVAL))
+        mine_until(self.node, self.head().timestamp + count * self.interval, blocks=count)
         return self.head()
 
     def warp_to(self, timestamp: int) -> BlockRef:
@@ -75,4 +78,5 @@ class Stage:
         return receipts
 
     def calls(self, legs: Sequence[Leg], have: dict[str, int]) -> list[Call]:
-        return [fill(leg, have, self.head().timestamp) for leg in legs]
+        """Fill legs for the next block: deadlines count from there, however long this chain's blocks take."""
+        return [fill(leg, have, self.head().timestamp + self.interval) for leg in legs]

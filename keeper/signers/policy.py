@@ -14,12 +14,12 @@ from typing import Final
 from keeper.domain.events import Event, EventName, Level
 from keeper.domain.money import Address, UsdWad, usd_decimal
 from keeper.domain.transaction import SignedTx, TxRequest
-from keeper.errors import PolicyDenied
+from keeper.errors import PolicyDenied, SignerError
 from keeper.ports import EventSink, KeySigner, Permission, Warrant
 from keeper.signers.never import forbidden
 from keeper.signers.signing import verify_signed
 
-__all__ = ["GuardedSigner", "Limits", "Policy", "matches"]
+__all__ = ["GuardedSigner", "Limits", "Policy", "matches", "same_request"]
 
 _WORD: Final = 32
 
@@ -51,7 +51,15 @@ class Policy:
 class GuardedSigner:
     """A key behind its policy: ``keeper.ports.Signer``. What the key returns is decoded and compared before use."""
 
-    def __init__(self, inner: KeySigner, policy: Policy, spent: Callable[[], UsdWad], emit: EventSink) -> None:
+    def __init__(
+        self,
+        inner: KeySigner,
+        policy: Policy,
+        spent: Callable[[], UsdWad],
+        emit: EventSink,
+        *,
+        verify: Callable[[TxRequest, SignedTx], None] = verify_signed,
+    ) -> None:
         """Guard ``inner``.
 
         Args:
@@ -59,11 +67,14 @@ class GuardedSigner:
             policy: the rules.
             spent: what this account's fees of the last day are worth, in flight included (``Store.spent_usd``).
             emit: hears of every refusal.
+            verify: proves that what was signed is what was asked; another one only for a fork's impersonated
+                accounts, whose stand-in bytes carry no signature (``same_request``).
         """
         self._inner = inner
         self._policy = policy
         self._spent = spent
         self._emit = emit
+        self._verify = verify
         self.address: Address = inner.address
 
     def __repr__(self) -> str:
@@ -91,7 +102,7 @@ class GuardedSigner:
         if rule is not None:
             self._deny(rule, request, warrant)
         signed = self._inner.sign(request)
-        verify_signed(request, signed)
+        self._verify(request, signed)
         return signed
 
     def _deny(self, rule: str, request: TxRequest, warrant: Warrant) -> None:
@@ -107,6 +118,16 @@ class GuardedSigner:
             f"position {warrant.position_id} may not sign this: {rule}; nothing was signed, "
             "look at `keeper explain` and at [limits]"
         )
+
+
+def same_request(request: TxRequest, signed: SignedTx) -> None:
+    """Compare requests only: for a fork, where nothing is signed.
+
+    Raises:
+        SignerError: when they differ.
+    """
+    if signed.request != request:
+        raise SignerError("the fork took another request than the one asked; report this")
 
 
 def matches(permissions: Sequence[Permission], to: Address, data: bytes, value: int) -> str | None:

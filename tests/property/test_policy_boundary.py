@@ -16,7 +16,7 @@ from keeper.errors import PolicyDenied, SignerError, StoreUnavailable
 from keeper.ports import ArgRule, Permission, Signer, Warrant
 from keeper.signers.local import LocalKey
 from keeper.signers.never import _ALLOWANCES, _SIGNATURES, UNLIMITED
-from keeper.signers.policy import GuardedSigner, Limits, Policy, matches
+from keeper.signers.policy import GuardedSigner, Limits, Policy, matches, same_request
 
 KEY = LocalKey(bytes([7]) * 32)
 OWNER = KEY.address
@@ -231,6 +231,25 @@ def test_a_key_that_signs_something_else_is_caught():
 
     with pytest.raises(SignerError, match="to differ"):
         signer.sign(request(), WARRANT)
+
+
+def test_a_fork_signs_nothing_but_the_policy_and_the_request_hold():
+    class Impersonated(Spy):
+        def sign(self, request: TxRequest) -> SignedTx:
+            self.reached.append(request)
+            return SignedTx(request, b"no signature", "0x" + "00" * 32)
+
+    spy = Impersonated()
+    strict = GuardedSigner(spy, POLICY, lambda: NO_USD, Heard())
+    fork = GuardedSigner(spy, POLICY, lambda: NO_USD, Heard(), verify=same_request)
+
+    with pytest.raises(SignerError):
+        strict.sign(request(), WARRANT)
+    assert fork.sign(request(), WARRANT).request == request()
+    with pytest.raises(PolicyDenied):
+        fork.sign(request(value=1), WARRANT)
+    with pytest.raises(SignerError):
+        same_request(request(), SignedTx(request(gas=1), b"", ""))
 
 
 def test_a_new_policy_holds_from_the_next_request():

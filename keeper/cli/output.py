@@ -80,7 +80,7 @@ def jsonable(value: Any) -> Any:  # noqa: C901, PLR0911 (one line per kind of va
         return str(value)
     if isinstance(value, Amount):
         return {"token": value.token.address, "symbol": value.token.symbol, "raw": str(value.raw)} | {
-            "amount": format(value.decimal, "f")
+            "amount": format(_scaled(value.raw, value.token.decimals), "f")
         }
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
@@ -129,20 +129,20 @@ def usd(wad: int) -> str:
     if cents == 0:
         return "$0.00"
     if cents >= WAD // 10:
-        return f"{sign}${Decimal(cents).scaleb(-18):,.2f}"
+        return f"{sign}${_scaled(cents, 18):,.2f}"
     if cents < WAD // 10**6:
         return f"{sign}<$0.000001"
-    return f"{sign}${_significant(Decimal(cents).scaleb(-18), 2)}"
+    return f"{sign}${_significant(_scaled(cents, 18), 2)}"
 
 
 def usd_text(wad: int) -> str:
     """Spell US dollars for JSON, exact: ``"10240.18"``."""
-    return _plain(Decimal(wad).scaleb(-18))
+    return _plain(_scaled(wad, 18))
 
 
 def amount(value: Amount, digits: int = 6) -> str:
     """Spell a token amount with its symbol: ``9.31 CAKE``, ``0.000123 WETH``, ``1,204.5 USDC``."""
-    return f"{_significant(value.decimal, digits)} {value.token.symbol}"
+    return f"{_significant(_scaled(value.raw, value.token.decimals), digits)} {value.token.symbol}"
 
 
 def duration(seconds: int) -> str:
@@ -161,7 +161,7 @@ def duration(seconds: int) -> str:
 
 def gas_price(wei: int) -> str:
     """Spell a gas price: ``0.11 gwei``."""
-    return f"{_significant(Decimal(wei).scaleb(-9), 3)} gwei"
+    return f"{_significant(_scaled(wei, 9), 3)} gwei"
 
 
 def address_long(address: str) -> str:
@@ -189,7 +189,12 @@ def percent_bps(bps: int) -> str:
 
 def percent_wad(wad: int) -> str:
     """Spell a wad share (10**18 is one) as a percentage."""
-    return percent(Decimal(wad).scaleb(-18))
+    return percent(_scaled(wad, 18))
+
+
+def _scaled(raw: int, places: int) -> Decimal:
+    """Shift the point, exactly: unlike arithmetic, reading text does not round to the context's 28 digits."""
+    return Decimal(f"{raw}E-{places}")
 
 
 def _significant(value: Decimal, digits: int) -> str:

@@ -17,3 +17,32 @@ def anvil_path() -> Path:
     from keeper.devnet.install import anvil_binary
 
     return anvil_binary()
+
+
+@pytest.fixture(scope="session")
+def node(anvil_path):
+    """A node of this test worker's own; the world is on it."""
+    from keeper.chain.anvil import LocalNode
+
+    with LocalNode.start(binary=anvil_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def world(node):
+    """The local world. Tests that change the chain take ``fresh_world``."""
+    from keeper.devnet.world import build_world
+
+    built = build_world(node)
+    yield built
+    built.chain.close()
+
+
+@pytest.fixture
+def fresh_world(world):
+    """The local world as it was at its start; whatever the test does to the chain is undone."""
+    snapshot = world.snapshot()
+    fresh = world.reconnected()
+    yield fresh
+    fresh.chain.close()
+    world.revert(snapshot)

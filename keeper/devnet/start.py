@@ -13,7 +13,7 @@ from keeper.devnet.market import EMISSION_USD_PER_YEAR, FUNDED_DAYS, PRICES, TX_
 from keeper.domain.money import Address
 from keeper.errors import TxReverted
 
-__all__ = ["mine_until", "notify_farm", "send", "start_emissions"]
+__all__ = ["mine_at", "mine_until", "notify_farm", "send", "start_emissions"]
 
 _NOTIFY: Final = Fn("notifyRewardAmount(uint256)")
 _CONFIGURE: Final = Fn("configureAssets((uint88,uint256,uint32,address,address,address,address)[])")
@@ -61,14 +61,24 @@ def notify_farm(node: LocalNode, addresses: Mapping[str, Address]) -> None:
     send(node, DEPLOYER.address, addresses["farm"], _NOTIFY.encode(per_year * _FARM_PERIOD // YEAR))
 
 
-def mine_until(node: LocalNode, when: int, *, blocks: int) -> None:
-    """Mine ``blocks`` evenly spaced blocks, the last exactly at unix time ``when``."""
+def mine_until(node: LocalNode, when: int, *, blocks: int, base_fee_wei: int) -> None:
+    """Mine ``blocks`` evenly spaced blocks, the last exactly at unix time ``when`` and with this base fee.
+
+    The next block has it too. Those between have less: base fees of empty blocks fall.
+    """
     now = int(node.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
     node.rpc("anvil_setBlockTimestampInterval", max(1, (when - now) // blocks))
     node.rpc("anvil_mine", hex(blocks - 1))
-    node.rpc("evm_setNextBlockTimestamp", hex(when))
-    node.rpc("evm_mine")
     node.rpc("anvil_setBlockTimestampInterval", TX_SECONDS)
+    node.rpc("evm_setNextBlockTimestamp", hex(when))
+    mine_at(node, base_fee_wei)
+
+
+def mine_at(node: LocalNode, base_fee_wei: int) -> None:
+    """Mine one block with this base fee, and let the next one have it too."""
+    node.rpc("anvil_setNextBlockBaseFeePerGas", hex(base_fee_wei))
+    node.rpc("evm_mine")
+    node.rpc("anvil_setNextBlockBaseFeePerGas", hex(base_fee_wei))
 
 
 def send(node: LocalNode, sender: Address, to: Address, data: bytes) -> None:

@@ -6,11 +6,12 @@ A wallet (``FARMER``) is staked in all three farms; its twin has exactly the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keeper.abi import Fn
 from keeper.chain.anvil import LocalNode
+from keeper.chain.client import EvmChain, open_chain
 from keeper.devnet.accounts import DEPLOYER, FARMER, TWIN, WHALE, Account
 from keeper.devnet.market import (
     BASE_FEE_WEI,
@@ -23,9 +24,14 @@ from keeper.devnet.market import (
     PRICES,
     TOKENS,
 )
+from keeper.devnet.positions import chain_facts, positions
 from keeper.devnet.snapshot import load_or_deploy
-from keeper.devnet.start import mine_until, notify_farm, send, start_emissions
+from keeper.devnet.start import mine_at, mine_until, notify_farm, send, start_emissions
+from keeper.domain.events import Event
+from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address, Amount, Token
+from keeper.domain.position import Position
+from keeper.ports import EventSink
 
 __all__ = ["World", "build_world"]
 
@@ -33,6 +39,13 @@ _BALANCE_OF: Final = Fn("balanceOf(address)", "uint256")
 _SET_ANSWER: Final = Fn("setAnswer(int256)")
 _SET_UPDATED_AT: Final = Fn("setUpdatedAt(uint256)")
 _SET_FRESH: Final = Fn("setFresh(bool)")
+
+
+class _Silent:
+    """Drops events: the world has no operator to tell."""
+
+    def emit(self, event: Event) -> None:
+        """Drop it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,10 @@ class World:
     genesis_block: int
     genesis_time: int
 
-    chain: str = CHAIN_NAME
+    #: Its chain port; ``reconnected`` makes a new one.
+    chain: EvmChain
+
+    chain_name: str = CHAIN_NAME
     chain_id: int = CHAIN_ID
     multicall3: Address = MULTICALL3
     deployer: Account = DEPLOYER
@@ -62,6 +78,20 @@ class World:
     def rpc_url(self) -> str:
         """HTTP JSON-RPC address."""
         return self.node.url
+
+    @property
+    def facts(self) -> ChainFacts:
+        """The chain's facts."""
+        return chain_facts(self.addresses)
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """The farmer's three positions: uni-farm, sushi-chef, usdc-aave."""
+        return positions(self.addresses)
+
+    def reconnected(self, events: EventSink | None = None) -> World:
+        """Return the same world with a new chain port, which has seen nothing yet (for use after ``revert``)."""
+        return replace(self, chain=open_chain(self.facts, [self.node.url], events=events or _Silent()))
 
     # ------------------------------------------------------------------ tokens
 
@@ -170,12 +200,12 @@ class World:
         with a block every ``block_seconds``. Base fees of empty blocks fall, hence ``base_fee_wei`` afterwards.
         """
         due = self.genesis_block + (self.now + seconds - self.genesis_time) // block_seconds
-        mine_until(self.node, self.now + seconds, blocks=max(2, due - self.block_number))
-        self.set_base_fee(base_fee_wei)
+        blocks = max(2, due - self.block_number)
+        mine_until(self.node, self.now + seconds, blocks=blocks, base_fee_wei=base_fee_wei)
 
     def set_base_fee(self, wei: int) -> None:
-        """Set the base fee of the next block, which is what a transaction sent now pays."""
-        self.node.rpc("anvil_setNextBlockBaseFeePerGas", hex(wei))
+        """Mine a block with this base fee, and let the next one have it too: that is what a transaction now pays."""
+        mine_at(self.node, wei)
 
     def snapshot(self) -> str:
         """Remember the chain as it is; hand the result to ``revert``."""
@@ -184,7 +214,7 @@ class World:
     def revert(self, snapshot: str) -> None:
         """Put the chain back to a snapshot, which is used up by this."""
         self.node.rpc("evm_revert", snapshot)
-        self.set_base_fee(BASE_FEE_WEI)
+        self.node.rpc("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE_WEI))
 
     # ------------------------------------------------------------------ what the farms and feeds do
 
@@ -220,10 +250,10 @@ def build_world(node: LocalNode) -> World:
     """
     addresses = load_or_deploy(node, _deploy)
     start_emissions(node, addresses)
+    mine_at(node, BASE_FEE_WEI)
     head = node.rpc("eth_getBlockByNumber", "latest", False)
-    world = World(node, addresses, int(head["number"], 16), int(head["timestamp"], 16))
-    world.set_base_fee(BASE_FEE_WEI)
-    return world
+    chain = open_chain(chain_facts(addresses), [node.url], events=_Silent())
+    return World(node, addresses, int(head["number"], 16), int(head["timestamp"], 16), chain)
 
 
 def _deploy(node: LocalNode) -> Mapping[str, Address]:

@@ -40,8 +40,14 @@ class Rehearsal:
         return Simulation(self.simulation.block, self.simulation.method, (self.simulation.calls[index],))
 
 
-def fill(leg: Leg, holdings: Holdings, timestamp: int) -> Call:
+def fill(leg: Leg, holdings: Holdings, timestamp: int, block_seconds: int = 0) -> Call:
     """Make a leg concrete: write each patch's value into its calldata word.
+
+    Args:
+        leg: the leg.
+        holdings: what the harvest has brought so far.
+        timestamp: of the newest block; deadlines count from it.
+        block_seconds: time between blocks; a deadline leaves room for at least three.
 
     Raises:
         HarvestPaidNothing: when an amount the leg is to spend is zero, so that nothing is ever sent for nothing.
@@ -49,11 +55,11 @@ def fill(leg: Leg, holdings: Holdings, timestamp: int) -> Call:
     data = bytearray(leg.template)
     for patch in leg.patches:
         at = 4 + 32 * patch.word
-        data[at : at + 32] = _value(leg, patch, holdings, timestamp).to_bytes(32, "big")
+        data[at : at + 32] = _value(leg, patch, holdings, timestamp, block_seconds).to_bytes(32, "big")
     return Call(leg.kind, leg.label, leg.to, bytes(data))
 
 
-def _value(leg: Leg, patch: Patch, holdings: Holdings, timestamp: int) -> int:
+def _value(leg: Leg, patch: Patch, holdings: Holdings, timestamp: int, block_seconds: int) -> int:
     match patch.rule:
         case Share(token, bps):
             amount = holdings.get(token.address, 0) * bps // BPS
@@ -63,7 +69,7 @@ def _value(leg: Leg, patch: Patch, holdings: Holdings, timestamp: int) -> int:
         case MinOut() as floor:
             return min_out(floor, holdings)
         case Deadline(seconds):
-            return timestamp + seconds
+            return timestamp + max(seconds, 3 * block_seconds)
 
 
 def min_out(floor: MinOut, holdings: Holdings) -> int:
@@ -88,7 +94,7 @@ def rehearse(
     calls: list[Call] = []
     seen: list[SimulatedCall] = []
     for index, leg in enumerate(legs):
-        calls.append(fill(leg, have, block.timestamp))
+        calls.append(fill(leg, have, block.timestamp, chain.facts.block_time_ms // 1000))
         if leg.brings or index == len(legs) - 1:
             simulation = chain.simulate(plan.owner, calls, tokens, block)
             _check(legs, simulation)

@@ -9,7 +9,7 @@ from typing import Final
 from keeper.abi import Fn
 from keeper.chain.anvil import LocalNode
 from keeper.devnet.accounts import DEPLOYER, FARMER, WHALE
-from keeper.devnet.market import EMISSION_USD_PER_YEAR, FUNDED_DAYS, PRICES, TX_SECONDS, YEAR
+from keeper.devnet.market import BASE_FEE_WEI, EMISSION_USD_PER_YEAR, FUNDED_DAYS, PRICES, TX_SECONDS, YEAR
 from keeper.domain.money import Address
 from keeper.errors import TxReverted
 
@@ -61,7 +61,7 @@ def notify_farm(node: LocalNode, addresses: Mapping[str, Address]) -> None:
     send(node, DEPLOYER.address, addresses["farm"], _NOTIFY.encode(per_year * _FARM_PERIOD // YEAR))
 
 
-def mine_until(node: LocalNode, when: int, *, blocks: int, base_fee_wei: int) -> None:
+def mine_until(node: LocalNode, when: int, *, blocks: int, base_fee_wei: int = BASE_FEE_WEI) -> None:
     """Mine ``blocks`` evenly spaced blocks, the last exactly at unix time ``when`` and with this base fee.
 
     The next block has it too. Those between have less: base fees of empty blocks fall.

@@ -197,7 +197,7 @@ class AaveV3:
 
 def _a_token(position: Position, asset: Address) -> Questions[tuple[Address, Address]]:
     """Find aToken and rewards controller, and check that aToken, asset and pool belong together."""
-    (data,) = yield [RESERVE_DATA.read(position.target, asset)]
+    (data,) = yield [RESERVE_DATA.read(position.target, asset, gas=60_000)]
     expect(RESERVE_DATA, data, position, _KIND)
     a_token = RESERVE_DATA.values(data)[_A_TOKEN_WORD]
     if a_token == ZERO_ADDRESS:

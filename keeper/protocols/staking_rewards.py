@@ -73,7 +73,7 @@ class StakingRewards:
         farm = position.target
         return (
             BALANCE_OF.read(farm, position.owner),
-            EARNED.read(farm, position.owner, gas=45_000),
+            EARNED.read(farm, position.owner, gas=30_000),
             TOTAL_SUPPLY.read(farm),
             REWARD_RATE.read(farm),
             PERIOD_FINISH.read(farm),

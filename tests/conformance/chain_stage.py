@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from adapter_kit import converse, fill
 
 from keeper.chain.anvil import LocalNode
-from keeper.devnet.start import mine_until
 from keeper.domain.block import BlockRef
 from keeper.domain.money import Address, Token
 from keeper.domain.plan import Call, Leg
@@ -43,7 +42,10 @@ class Stage:
         return BALANCE_OF.value(result)
 
     def pass_blocks(self, count: int) -> BlockRef:
-        mine_until(self.node, self.head().timestamp + count * self.interval, blocks=count)
+        start = self.head().timestamp
+        for index in range(1, count + 1):
+            self.node.rpc("evm_setNextBlockTimestamp", start + index * self.interval)
+            self.node.rpc("evm_mine")
         return self.head()
 
     def warp_to(self, timestamp: int) -> BlockRef:

@@ -99,7 +99,7 @@ class MetricsSink:
         now = self._wall()
         self._series.cycles.labels(chain, "done").inc()
         self._series.cycle_seconds.labels(chain).observe(_need(fields, "ms") / 1000)
-        self._series.rpc_requests.labels(chain).inc(_need(fields, "calls"))
+        self._series.reads.labels(chain).inc(_need(fields, "reads"))
         self._series.positions.labels(chain).set(_need(fields, "positions"))
         self._series.due.labels(chain).set(_need(fields, "due"))
         self._series.cycle_time.labels(chain).set(now)
@@ -200,8 +200,8 @@ class MetricsSink:
         self._series.rpc_up.labels(_text(fields, "chain"), _text(fields, "endpoint")).set(1)
 
     def _position(self, fields: Fields) -> str:
-        """Label of a position; beyond ``max_positions`` different ones they share a label."""
-        name = _text(fields, "position")
+        """Label of a position, empty where none is concerned; beyond ``max_positions`` they share a label."""
+        name = str(fields.get("position") or "")
         with self._lock:
             if name not in self._positions and len(self._positions) >= self._max_positions:
                 return OTHER

@@ -38,7 +38,7 @@ class Series:
     cycle_time: Annotated[
         Gauge, "keeper_last_cycle_timestamp_seconds", "Unix time of the last finished cycle.", "chain"
     ]
-    rpc_requests: Annotated[Counter, "keeper_rpc_requests_total", "RPC requests made by finished cycles.", "chain"]
+    reads: Annotated[Counter, "keeper_reads_total", "Views read by finished cycles.", "chain"]
     rpc_failures: Annotated[
         Counter, "keeper_rpc_failures_total", "Times an endpoint stopped answering well.", "chain", "endpoint"
     ]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from keeper.web import pages
-from keeper.web.listen import HostCheck, bind_error, parse_listen
+from keeper.web.listen import HostCheck, Listen, bind_error, parse_listen
 from keeper.web.status import StatusProvider
 
 __all__ = ["OpsServer"]
@@ -48,7 +48,7 @@ class OpsServer:
 
     def __init__(
         self,
-        listen: str,
+        listen: str | tuple[str, int],
         status: StatusProvider,
         metrics: Callable[[], bytes],
         *,
@@ -58,14 +58,14 @@ class OpsServer:
         """Prepare, without listening yet.
 
         Args:
-            listen: ``host:port``; port 0 lets the system choose.
+            listen: ``host:port`` or the two apart; port 0 lets the system choose.
             status: asked at each request.
             metrics: Prometheus text, asked at each scrape.
-            hosts: further names to answer to in the Host header.
+            hosts: further names to answer to in the Host header; the machine's own name is among them anyway.
             stale_after: seconds without a tick after which ``/healthz`` says 503.
         """
-        self._listen = parse_listen(listen)
-        self._check = HostCheck(self._listen, frozenset(hosts))
+        self._listen = parse_listen(listen) if isinstance(listen, str) else Listen(*listen)
+        self._check = HostCheck(self._listen, {*hosts, socket.gethostname()})
         self._routes: dict[str, Callable[[], pages.Response]] = {
             "/": pages.index,
             "/healthz": lambda: pages.healthz(status.snapshot(), stale_after),
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1 or not self.server.check.allows(hosts[0]):
-            hint = "this name is not served here; use the address, or add the name to web.hosts"
+            hint = "not served under this name; use the address, localhost or the machine's own name"
             self._answer(pages.problem(HTTPStatus.MISDIRECTED_REQUEST, hint))
             return
         route = self.server.routes.get(self.path.partition("?")[0])

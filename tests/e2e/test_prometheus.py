@@ -42,7 +42,7 @@ def sink():
     cycle = {
         "chain": "bnb",
         "positions": 214,
-        "calls": 3,
+        "reads": 3,
         "ms": 41,
         "due": 1,
         "block": 7,

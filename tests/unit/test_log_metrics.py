@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -20,7 +21,7 @@ METRICS_DOC = ROOT / "docs/reference/metrics.md"
 
 INTEGERS = {
     "positions",
-    "calls",
+    "reads",
     "ms",
     "due",
     "block",
@@ -30,6 +31,9 @@ INTEGERS = {
     "gas",
     "attempt",
     "streak",
+    "failures",
+    "chain_id",
+    "paused_seconds",
     "until",
     "chains",
     "in_flight",
@@ -104,6 +108,35 @@ def test_every_metric_is_documented_and_no_other(sink):
     assert rows == families
 
 
+def emissions():
+    """(place, event, fields) of every call in the source that names an event and its fields by keyword."""
+    names = {name.name: name.value for name in EventName}
+    for path in sorted((ROOT / "keeper").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and node.keywords:
+                event = node.args[0]
+                if isinstance(event, ast.Attribute) and getattr(event.value, "id", "") == "EventName":
+                    fields = {word.arg for word in node.keywords if word.arg} - {"level", "fields"}
+                    if fields:
+                        yield f"{path.relative_to(ROOT)}:{node.lineno}", names[event.attr], fields
+
+
+def test_what_the_source_emits_is_what_the_reference_says():
+    optional = {}
+    for line in EVENTS_DOC.read_text().splitlines():
+        if match := re.match(r"\| `([a-z]+\.[a-z]+)` \| \w+ \| (.*?) \| ", line):
+            optional[match[1]] = set(re.findall(r"\*`(\w+)`\*", match[2]))
+    for place, event, fields in emissions():
+        known = set(documented()[event][1])
+        if event.startswith("rpc."):
+            fields |= {"chain", "endpoint"}  # added in one place for all events of an endpoint
+        assert fields <= known, (
+            f"{place}: {event} carries {fields - known}, which docs/reference/events.md does not know"
+        )
+        missing = known - optional[event] - fields
+        assert not missing, f"{place}: {event} lacks {missing}, which docs/reference/events.md promises"
+
+
 @pytest.mark.parametrize("name", sorted(documented()))
 def test_a_documented_event_is_counted_without_error(sink, name):
     sink.emit(sample(name))
@@ -158,7 +191,7 @@ def test_a_cycle_and_the_chain(sink):
             fields={
                 "chain": "bnb",
                 "positions": 214,
-                "calls": 3,
+                "reads": 3,
                 "ms": 41,
                 "due": 1,
                 "block": 7,
@@ -208,6 +241,12 @@ def test_positions_share_a_label_beyond_the_bound():
     assert len([key for key in read(sink) if key[0] == "keeper_position_info"]) == 3
 
 
+def test_a_failure_that_concerns_no_position_is_counted_too(sink):
+    sink.emit(Event(EventName.POSITION_FAILED, Level.WARNING, {"position": None, "chain": "bnb", "error": "x"}))
+    sink.emit(Event(EventName.POSITION_FAILED, Level.WARNING, {"chain": "bnb", "error": "x"}))
+    assert value(sink, "keeper_position_failures_total", position="") == 2
+
+
 def test_health_of_the_process(sink):
     assert value(sink, "keeper_heartbeat_timestamp_seconds") == 900
     assert value(sink, "keeper_start_timestamp_seconds") == 1000
@@ -232,7 +271,7 @@ def test_no_created_series_double_the_scrape(sink):
                 "chain",
                 "position",
                 "ms",
-                "calls",
+                "reads",
                 "positions",
                 "due",
                 "gas",

@@ -47,7 +47,7 @@ def daemon():
 
 @pytest.fixture
 def server(daemon):
-    with OpsServer("127.0.0.1:0", daemon, lambda: b"keeper_up 1\n", hosts=("keeper",), stale_after=60) as running:
+    with OpsServer(("127.0.0.1", 0), daemon, lambda: b"keeper_up 1\n", hosts=("keeper",), stale_after=60) as running:
         yield running
 
 
@@ -148,6 +148,7 @@ def test_head_has_no_body_and_other_methods_are_refused(server):
         ("LOCALHOST", 200),
         ("[::1]:9464", 200),
         ("keeper:9464", 200),
+        (socket.gethostname(), 200),
         ("evil.example", 421),
         ("evil.example:9464", 421),
         ("localhost.evil.example", 421),

@@ -1,0 +1,82 @@
+"""A writer killed at random moments: every acknowledged commit is there afterwards, and the file is sound."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from keeper.domain.transaction import AttemptState, IntentState
+from keeper.store import open_store
+
+#: Journals leg after leg, and says so only after the commit has returned.
+WRITER = """
+import os, sys
+from pathlib import Path
+from keeper.domain.harvest import Harvest, HarvestState
+from keeper.domain.money import NO_USD, Address, Token
+from keeper.domain.plan import LegKind, Plan
+from keeper.domain.transaction import Attempt, AttemptState, Intent
+from keeper.store import open_store
+
+owner = Address("0x" + "11" * 20)
+token = Token("local", owner, "LP", 18)
+store = open_store(Path(sys.argv[1]))
+start = store.next_nonce(1, owner)
+if not store.open_harvests("local", owner):
+    plan = Plan("p", "farm", "local", owner, (), (token,), token)
+    store.open_harvest(Harvest("h", "farm", "local", owner, HarvestState.OPEN, "p", 1, 1, NO_USD, NO_USD, 1), plan)
+done = {i.leg_index for i in store.intents("h")}
+leg = max(done, default=-1)
+while True:
+    leg += 1
+    name = f"i{leg}"
+    nonce = store.next_nonce(1, owner)
+    store.add_intent(Intent(name, f"h:{leg}", "h", leg, "local", 1, owner, LegKind.CLAIM, "", owner, b"1234", 0))
+    os.write(1, f"intent {name}\\n".encode())
+    store.add_attempt(Attempt(name, f"0x{name}", os.urandom(200), nonce, 1, 1, 1, AttemptState.SIGNED, 1))
+    os.write(1, f"attempt {name}\\n".encode())
+    store.mark_broadcast(name, f"0x{name}")
+    os.write(1, f"sent {name}\\n".encode())
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_acknowledged_survives_a_kill(tmp_path, seed):
+    path, dice, said = tmp_path / "journal.db", random.Random(seed), []
+    open_store(path).close()
+
+    for _ in range(4):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+            said.append(writer.stdout.readline().strip())
+            time.sleep(dice.uniform(0, 0.05))
+            writer.kill()
+            said += writer.stdout.read().split("\n")[:-1]
+        survived(path, said)
+
+
+def survived(path, said: list[str]) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    store = open_store(path)
+    intents = {intent.id: intent for intent in store.intents("h")}
+    assert len(said) > 1
+    for line in said:
+        what, name = line.split()
+        assert name in intents
+        if what != "intent":
+            (attempt,) = store.attempts(name)
+            assert attempt.nonce == intents[name].nonce
+            assert attempt.state is (AttemptState.BROADCAST if f"sent {name}" in said else attempt.state)
+        if what == "sent":
+            assert intents[name].state is IntentState.BROADCAST
+    # A leg is whole or not there: no nonce without signed bytes, no signed bytes without a nonce.
+    for intent in intents.values():
+        assert (intent.nonce is None) == (store.attempts(intent.id) == [])
+    store.close()

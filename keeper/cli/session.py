@@ -74,7 +74,7 @@ def open_session(loaded: Loaded, *sinks: EventSink, level: str | None = None) ->
 
 @contextmanager
 def looking(loaded: Loaded, overrides: Mapping[str, str]) -> Iterator[App]:
-    """Lend an app that looks at the real chains and can send nothing, with a copy of the journal's history behind it."""
+    """Lend an app that looks at the real chains and sends nothing, with a copy of the journal behind its guards."""
     from keeper.app import Mode
 
     with (

@@ -61,7 +61,7 @@ _EVERYTHING: Final = 2**256 - 1
 _KIND: Final = "an Aave v3 Pool"
 
 #: Gas of a compound on real code: claim, approve, swap, approve, supply.
-_GAS: Final = 500_000
+_GAS: Final = 580_000
 
 
 class AaveV3:

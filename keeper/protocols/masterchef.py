@@ -48,9 +48,9 @@ _GETTER: Final = re.compile(r"[A-Za-z_]\w*\(\)\Z")
 _PENDING: Final = re.compile(r"[A-Za-z_]\w*\(uint256,address\)\Z")
 
 #: Gas of a compound on real code: claim, approve, swap, approve, deposit.
-_GAS_SINGLE: Final = 460_000
+_GAS_SINGLE: Final = 500_000
 #: The same with a second swap and the adding of liquidity.
-_GAS_LP: Final = 760_000
+_GAS_LP: Final = 780_000
 
 
 class MasterChef:

@@ -42,9 +42,9 @@ STAKE: Final = Fn("stake(uint256)")
 _KIND: Final = "Synthetix StakingRewards"
 
 #: Gas of a compound on real code (claim, approve, swap, approve, stake), a first swap's cold slots included.
-_GAS_SINGLE: Final = 440_000
+_GAS_SINGLE: Final = 480_000
 #: The same where the stake is an LP token: a second swap and the adding of liquidity come on top.
-_GAS_LP: Final = 720_000
+_GAS_LP: Final = 840_000
 
 
 class StakingRewards:

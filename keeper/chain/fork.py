@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from keeper.abi import encode, keccak
 from keeper.chain.anvil import LocalNode
+from keeper.chain.anvil_binary import find_anvil
 from keeper.chain.client import EvmChain
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.pool import Pool
@@ -19,7 +20,7 @@ from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address
 from keeper.domain.transaction import Receipt, SignedTx, TxRequest
-from keeper.errors import KeeperError, KeyUnavailable, RpcRejected
+from keeper.errors import ConfigError, KeeperError, KeyUnavailable, RpcRejected
 from keeper.ports import EventSink, Submission
 
 __all__ = ["Fork", "ForkChain", "ImpersonatedKey", "ImpersonatingSubmitter", "open_fork"]
@@ -180,16 +181,19 @@ def open_fork(
     facts: ChainFacts,
     *,
     block: int | None = None,
-    binary: Path,
+    binary: Path | None = None,
     events: EventSink | None = None,
 ) -> Fork:
     """Start a fork of a live chain; the origin is only read from.
 
     Raises:
-        ConfigError: when the URL is malformed.
+        ConfigError: when the URL is malformed, or no anvil is found.
         IntegrityError: when the origin is not the chain of ``facts``.
         RpcUnavailable: when origin or fork do not answer.
     """
+    binary = binary or find_anvil()
+    if binary is None:
+        raise ConfigError("a dry run on a fork needs anvil, and none was found. Install it, or set KEEPER_ANVIL to it.")
     sink = events or _Silent()
     origin = Endpoint(origin_rpc_url)
     origin_pool = Pool(facts.name, facts.chain_id, [origin], events=sink)

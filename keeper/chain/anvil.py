@@ -40,6 +40,9 @@ _STOP_SECONDS: Final = 5.0
 #: Starts tried when another process takes the chosen port.
 _ATTEMPTS: Final = 5
 
+#: Scratch folders are named after this and the process that made them.
+_SCRATCH: Final = "keeper-anvil-"
+
 #: Arms the parent-death signal, then becomes the node. Run by a fresh interpreter because code between fork and exec
 #: (``preexec_fn``) can deadlock in a process with threads. 1 is PR_SET_PDEATHSIG, 9 is SIGKILL.
 _TRAMPOLINE: Final = """\
@@ -153,6 +156,9 @@ class LocalNode:
         """
         options = ["--quiet", "--host", _HOST, *_option("--chain-id", chain_id)]
         options += [*_option("--fork-url", fork_url), *_option("--fork-block-number", fork_block), *extra]
+        if fork_url is not None:
+            # A fork of the newest block is never taken up again; a cache of it would only stay behind.
+            options.append("--no-storage-caching")
         for attempt in itertools.count(1):
             with _reserve(port) as reservation:
                 node = cls._launch(binary, reservation.getsockname()[1], options)
@@ -168,7 +174,8 @@ class LocalNode:
     def _launch(cls, binary: Path, port: int, options: Sequence[str]) -> LocalNode:
         if not os.access(binary, os.X_OK):
             raise ConfigError(f"{binary} is not an executable file. Set KEEPER_ANVIL to an anvil binary.")
-        scratch = Path(tempfile.mkdtemp(prefix="keeper-anvil-"))
+        _sweep()
+        scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
         command = [str(binary), *options, "--port", str(port), "--cache-path", str(scratch)]
         return cls(_Child(command, dict(os.environ)), port, scratch)
 
@@ -258,6 +265,24 @@ def _give_up(problem: str, port: int, origin: str | None, *, final: bool) -> Non
         raise RpcUnavailable(f"anvil did not start: {_without(problem, origin)}. Check its options and its origin.")
     if final:
         raise RpcUnavailable(f"anvil found port {port} taken. Choose another port, or 0 for any free one.")
+
+
+def _sweep() -> None:
+    """Remove scratch folders of processes that were killed and could not do it themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not _alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _reserve(port: int) -> socket.socket:

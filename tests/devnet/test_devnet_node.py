@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -62,6 +63,9 @@ def test_node_dies_with_a_parent_killed_by_kill_9(binary):
     parent.wait()
 
     assert gone(pid)
+    left = list(Path(tempfile.gettempdir()).glob(f"keeper-anvil-{parent.pid}-*"))
+    LocalNode.start(binary=binary).stop()
+    assert not any(folder.exists() for folder in left), "the next start sweeps up"
 
 
 def test_node_dies_with_a_parent_that_forgets_to_stop_it(binary):

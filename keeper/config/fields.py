@@ -124,7 +124,7 @@ def _bps(value: Any) -> int:
 
 
 def _drift(value: Any) -> int:
-    return _bps(value.removesuffix("/yr") if isinstance(value, str) and not isinstance(value, EnvText) else value)
+    return _bps(type(value)(value.removesuffix("/yr")) if isinstance(value, str) else value)
 
 
 def _risk(value: Any) -> int:

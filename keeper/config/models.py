@@ -206,7 +206,9 @@ class LimitsConfig(Table):
     """``[limits]``: hard stops, checked where transactions are signed."""
 
     per_tx: Usd = Field(_written("$5"), gt=0, le=_MILLION, description="Most that one transaction's fee may cost.")
-    per_day: Usd = Field(_written("$20"), gt=0, le=_MILLION, description="Most that a day's fees may cost, by signer.")
+    per_day: Usd = Field(
+        _written("$20"), gt=0, le=_MILLION, description="Most that a day's fees may cost, for each chain and signer."
+    )
     max_gas_price_gwei: Gwei | None = Field(None, gt=0, le=10**15, description="No transaction above this gas price.")
     min_native_balance: NativeWei | None = Field(
         None, le=10**24, description="No transaction that would leave less of the gas token than this."

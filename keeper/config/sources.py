@@ -78,7 +78,7 @@ def gather(
             broken += error.problems
     if broken:
         raise ConfigError(broken)
-    lower = _read_dotenv(dotenv)
+    lower = _read_dotenv(dotenv, layers.problems)
     layers.env = {**lower, **env}
     _apply(layers, lower, f"{dotenv}: ", skip=env)
     _apply(layers, env, "")
@@ -102,12 +102,25 @@ def _read_toml(file: FilePath) -> dict[str, Any]:
         raise ConfigError(f"{shown_file(file)}: cannot be read: {error.strerror}") from None
 
 
-def _read_dotenv(file: FilePath | None) -> dict[str, str]:
+def _read_dotenv(file: FilePath | None, problems: list[str]) -> dict[str, str]:
     if file is None or not file.is_file():
         return {}
-    from dotenv import dotenv_values  # noqa: PLC0415 (needed only when there is a .env)
+    from dotenv.parser import parse_stream  # noqa: PLC0415 (needed only when there is a .env)
 
-    return {name: value for name, value in dotenv_values(file, interpolate=False).items() if value is not None}
+    found: dict[str, str] = {}
+    try:
+        with file.open(encoding="utf-8") as stream:
+            for binding in parse_stream(stream):
+                if binding.error:
+                    problems.append(
+                        f"{file}: line {binding.original.line}: not of the form NAME=value\n  mend or remove it"
+                    )
+                elif binding.key is not None and binding.value is not None:
+                    found[binding.key] = binding.value
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        problems.append(f"{file}: cannot be read: {reason}\n  mend it, or move it away")
+    return found
 
 
 def _merge(layers: Layers, into: dict[str, Any], table: Mapping[str, Any], path: Path, origin: str) -> None:

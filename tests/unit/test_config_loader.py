@@ -181,6 +181,42 @@ def test_environment_text_becomes_the_type_of_the_key_and_nothing_else() -> None
     assert position.options.min_interval_seconds == 43_200
 
 
+def test_every_kind_of_key_can_be_set_from_the_environment() -> None:
+    found = loaded(
+        env={
+            "KEEPER_POSITIONS__0__REWARD_DRIFT": "-50%/yr",
+            "KEEPER_POSITIONS__0__MAX_SLIPPAGE": "150",
+            "KEEPER_POSITIONS__0__RISK_FACTOR": "0.75",
+            "KEEPER_POSITIONS__0__FAST": "true",
+            "KEEPER_POSITIONS__0__PAYBACK": "86400",
+            "KEEPER_CHAINS__BNB__FEE_MODEL": "legacy",
+            "KEEPER_CHAINS__BNB__TIP_CAP_GWEI": "4.5",
+            "KEEPER_CHAINS__BNB__MULTICALL3": "none",
+            "KEEPER_KEEPER__LOG_LEVEL": "debug",
+            "KEEPER_WEB__LISTEN": "0.0.0.0:80",
+            "KEEPER_LIMITS__MIN_NATIVE_BALANCE": "0.5",
+        }
+    )
+
+    position = found.positions()[0]
+    options = position.options
+    assert (options.reward_drift_bps, options.max_slippage_bps) == (-5_000, 150)
+    assert (options.risk_factor_bps, options.payback_seconds) == (7_500, 86_400)
+    assert position.params["fast"] is True
+    facts = found.chain_facts("bnb")
+    assert (facts.fee_model, facts.tip_cap_wei, facts.multicall3) == ("legacy", 4_500_000_000, None)
+    assert found.settings.keeper.log_level == "debug"
+    assert found.settings.web.listen == ("0.0.0.0", 80)
+    assert found.settings.limits.min_native_balance == 5 * 10**17
+
+
+def test_a_line_of_dotenv_that_says_nothing_is_reported_with_its_number() -> None:
+    Path(".env").write_text("A=1\n=oops\n")
+
+    with pytest.raises(ConfigError, match=r"\.env: line 2: not of the form NAME=value"):
+        loaded()
+
+
 def test_environment_alone_is_a_config() -> None:
     found = load(
         (),

@@ -34,7 +34,6 @@ def forms(secret: str) -> set[str]:
 def _escaped(text: str) -> set[str]:
     """As JSON, Python, HTML-form and URL text spell it."""
     raw = text.encode("utf-8", "surrogatepass")
-    lower_percent = re.sub(r"%[0-9A-F]{2}", lambda match: match.group(0).lower(), quote(raw, safe=""))
     return {
         json.dumps(text)[1:-1],
         json.dumps(text, ensure_ascii=False)[1:-1],
@@ -44,7 +43,6 @@ def _escaped(text: str) -> set[str]:
         quote(raw, safe=""),
         quote(raw),
         quote_plus(raw),
-        lower_percent,
         "".join(f"%{byte:02x}" for byte in raw),
     }
 

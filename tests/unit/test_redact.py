@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import threading
 import pytest
 
 from keeper.notify.hooks import install_excepthook
-from keeper.notify.redact import Redactor, show_url
+from keeper.notify.log import LogSink
+from keeper.notify.redact import RedactingFilter, Redactor, show_url
 
 KEY = "0x" + "ab12" * 16
 HASH = "0x" + "cd34" * 16
@@ -122,6 +124,35 @@ def test_an_rpc_url_is_registered_with_its_parts():
 def test_private_names_hide_their_values_and_public_numbers_stay():
     shown = Redactor().value({"db": {"password": "x", "rpc_api_key": ["y"], "port": 5432}, "gas": 412000, "ok": True})
     assert shown == {"db": {"password": "***", "rpc_api_key": ["***"], "port": 5432}, "gas": 412000, "ok": True}
+
+
+def test_names_of_fields_are_redacted_too():
+    shown = Redactor().value({"https://u:p@node.example/key": {"https://v:q@node.example/key": 1}})
+    assert shown == {"https://node.example/***": {"https://node.example/***": 1}}
+
+
+def test_the_filter_alone_makes_any_handler_safe():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s %(context)s", defaults={"context": ""}))
+    handler.addFilter(RedactingFilter(Redactor(["correct horse"])))
+    log = logging.getLogger("test-redact")
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        raise ValueError("correct horse")
+    except ValueError:
+        log.exception("failed for %s", "correct horse", extra={"context": ["correct horse"]}, stack_info=True)
+    finally:
+        log.removeHandler(handler)
+    assert "ValueError: ***" in stream.getvalue()
+    assert "failed for *** ['***']" in stream.getvalue()
+
+
+def test_the_rendered_line_is_looked_at_once_more():
+    stream = io.StringIO()
+    LogSink("json", stream=stream, redactor=Redactor(["1234.5678"])).line("info", "cycle.done", {"odd": 1234.5678})
+    assert "1234.5678" not in stream.getvalue()
 
 
 def test_an_object_with_a_broken_repr_does_not_break_the_log():

@@ -55,12 +55,12 @@ ENV PATH=/opt/keeper/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONSAFEPATH=1 \
-    KEEPER_CONTAINER=1 \
-    KEEPER_WEB__LISTEN=0.0.0.0:9464
+    KEEPER_CONTAINER=1
 # The config is looked for in ./config/keeper.toml, which here is /config/keeper.toml.
 WORKDIR /
 USER 10001:10001
 VOLUME /data
+# Health and metrics, when the config says [web] listen = "0.0.0.0:9464"; nothing needs the port by default.
 EXPOSE 9464
 STOPSIGNAL SIGTERM
 # Looks at the age of a file (13 ms of CPU); it must not become the thing that makes a busy machine restart keeper.

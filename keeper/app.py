@@ -346,6 +346,7 @@ class _Builder:
 
     def _guard(self, key: KeySigner, facts: ChainFacts, limits: Limits, store: SqliteStore) -> Signer:
         from keeper.signers import policy
+        from keeper.signers.signing import verify_signed
 
         rules = policy.Policy(
             chain_ids=frozenset({facts.chain_id}),
@@ -356,7 +357,9 @@ class _Builder:
         def spent() -> UsdWad:
             return store.spent_usd(facts.name, key.address, self.clock.now() - 86_400)
 
-        return policy.GuardedSigner(key, rules, spent, self.events)
+        # A fork's stand-in bytes carry no signature to check; everything else about them is checked as in earnest.
+        verify = policy.same_request if self.mode is Mode.DRY_RUN else verify_signed
+        return policy.GuardedSigner(key, rules, spent, self.events, verify=verify)
 
     def _keys(self) -> dict[str, KeySigner]:
         """Open the keys of all positions; a key nobody uses stays closed."""

@@ -138,6 +138,8 @@ class Fork:
         pool = Pool(facts.name, facts.chain_id, [Endpoint(node.url, timeout=_TIMEOUT)], events=events)
         #: The fork as the engine sees a chain.
         self.chain = ForkChain(facts, pool, self._sent)
+        #: Base fee of the next block when the fork began, wei; read on first use, 0 on chains without one.
+        self._base_fee: int | None = None
 
     @property
     def url(self) -> str:
@@ -153,12 +155,21 @@ class Fork:
 
         Farms that pay per block see fewer blocks in a long warp than in a real wait, so their rewards come out low.
         """
+        self.hold_gas_price()
         blocks = max(1, min(seconds * 1000 // self._facts.block_time_ms, _WARP_BLOCKS))
         interval, rest = divmod(seconds, blocks)
         if blocks > 1:
             self._node.rpc("anvil_mine", hex(blocks - 1), hex(interval))
         self._node.rpc("evm_increaseTime", hex(interval + rest))
         self._node.rpc("evm_mine")
+        self.hold_gas_price()
+
+    def hold_gas_price(self) -> None:
+        """Let the next block's base fee be what it was when the fork began: on a fork nobody else pays for space."""
+        if self._base_fee is None:
+            self._base_fee = self.chain.fees().base_fee_wei
+        if self._base_fee:
+            self._node.rpc("anvil_setNextBlockBaseFeePerGas", hex(self._base_fee))
 
     def fund(self, owner: Address, wei: int = _FUNDS) -> None:
         """Give the owner gas money on the fork. Not done by itself: a real run would fail for lack of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from keeper.abi import Fn, checksum
@@ -26,6 +27,7 @@ __all__ = [
     "ZERO_ADDRESS",
     "allowance",
     "approve_leg",
+    "approve_legs",
     "approve_permission",
     "ask_parts",
     "ask_tokens",
@@ -54,6 +56,10 @@ ZERO_ADDRESS: Final = Address("0x" + "0" * 40)
 
 #: Largest amount that a leg may approve or move: far above any real balance, far below an unlimited approval.
 AMOUNT_CAP: Final = 2**128 - 1
+
+#: Tokens that refuse to change an approval unless it is zero. Only adding liquidity leaves part of one unused, but that
+#: would then stop the next harvest. https://etherscan.io/token/0xdac17f958d2ee523a2206206994597c13d831ec7#code
+_RESET_FIRST: Final = frozenset({Address("0xdac17f958d2ee523a2206206994597c13d831ec7")})
 
 #: Longest ticker that is kept; what a contract says about itself is shown to people, so it is cut and cleaned.
 _SYMBOL_LENGTH: Final = 24
@@ -88,8 +94,16 @@ def approve_leg(spender: Address, amount: Share) -> Leg:
     )
 
 
+def approve_legs(spender: Address, amount: Share) -> tuple[Leg, ...]:
+    """Legs that approve exactly ``amount``: one, or two for tokens that want the old approval gone first."""
+    approve = approve_leg(spender, amount)
+    if amount.token.address not in _RESET_FIRST:
+        return (approve,)
+    return (replace(approve, label=f"reset approval of {amount.token.symbol}", patches=()), approve)
+
+
 def approve_permission(token: Token, spender: Address) -> Permission:
-    """Permission for ``approve_leg``: this token, this spender, a bounded amount."""
+    """Permission for ``approve_legs``: this token, this spender, a bounded amount."""
     return Permission(
         to=token.address,
         selector=APPROVE.selector,

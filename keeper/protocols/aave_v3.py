@@ -19,7 +19,7 @@ from keeper.erc20 import (
     TOTAL_SUPPLY,
     ZERO_ADDRESS,
     allowance,
-    approve_leg,
+    approve_legs,
     approve_permission,
     ask_tokens,
     fixed_word,
@@ -172,7 +172,7 @@ class AaveV3:
             patches=(Patch(1, amount),),
             spends=(asset,),
         )
-        return (approve_leg(position.target, amount), supply)
+        return (*approve_legs(position.target, amount), supply)
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
         """Claim to the caller only, supply this asset for the owner only, approve the Pool for it."""

@@ -17,7 +17,7 @@ from keeper.domain.reads import Read, ReadResult
 from keeper.erc20 import (
     AMOUNT_CAP,
     BALANCE_OF,
-    approve_leg,
+    approve_legs,
     approve_permission,
     ask_parts,
     ask_tokens,
@@ -161,7 +161,7 @@ class MasterChef:
             patches=(Patch(1, amount),),
             spends=(market.stake_token,),
         )
-        return (approve_leg(position.target, amount), stake)
+        return (*approve_legs(position.target, amount), stake)
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
         """``deposit`` into this pool only (it claims and stakes), and approve the chef for the staked token."""

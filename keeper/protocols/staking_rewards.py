@@ -17,7 +17,7 @@ from keeper.erc20 import (
     AMOUNT_CAP,
     BALANCE_OF,
     TOTAL_SUPPLY,
-    approve_leg,
+    approve_legs,
     approve_permission,
     ask_parts,
     ask_tokens,
@@ -117,7 +117,7 @@ class StakingRewards:
             patches=(Patch(0, amount),),
             spends=(market.stake_token,),
         )
-        return (approve_leg(position.target, amount), stake)
+        return (*approve_legs(position.target, amount), stake)
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
         """Claim, stake, and approve the farm for the staked token."""

@@ -16,7 +16,7 @@ from keeper.erc20 import (
     FACTORY,
     GET_RESERVES,
     ZERO_ADDRESS,
-    approve_leg,
+    approve_legs,
     approve_permission,
     ask_tokens,
     fixed_word,
@@ -107,7 +107,7 @@ class UniswapV2:
             spends=(route.path[0],),
             brings=(route.path[-1],),
         )
-        return (approve_leg(route.spec.router, sold), swap)
+        return (*approve_legs(route.spec.router, sold), swap)
 
     def permissions(self, route: SwapRoute, owner: Address) -> Sequence[Permission]:
         """Approve the router for the sold token, and swap along this very path to the owner with a floor above 0."""

@@ -9,7 +9,7 @@ from keeper.abi import Fn
 from keeper.domain.money import Address, Token
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Share
 from keeper.domain.position import RouteSpec
-from keeper.erc20 import AMOUNT_CAP, approve_leg, approve_permission, fixed_word
+from keeper.erc20 import AMOUNT_CAP, approve_legs, approve_permission, fixed_word
 from keeper.ports import ArgRule, Permission
 
 __all__ = ["UniswapV2Pool"]
@@ -48,7 +48,7 @@ class UniswapV2Pool:
             spends=parts,
             brings=(pool,),
         )
-        return (approve_leg(spec.router, first), approve_leg(spec.router, second), add)
+        return (*approve_legs(spec.router, first), *approve_legs(spec.router, second), add)
 
     def permissions(
         self,

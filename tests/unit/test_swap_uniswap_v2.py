@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from adapter_kit import BLOCK, OWNER, World, addr, fill, mutations, permitted, token
 
+from keeper.domain.money import Address, Token
 from keeper.domain.plan import LegKind, Share
 from keeper.domain.position import RouteSpec
 from keeper.errors import ConfigError, ReadFailed
@@ -179,3 +180,16 @@ def test_pool_permissions_cover_the_legs_and_nothing_a_thief_would_want():
             assert not permitted(allowed, to, data), f"{leg.label}: {what}"
     bare = call.data[: 4 + 32 * 4] + bytes(64) + call.data[4 + 32 * 6 :]
     assert not permitted(allowed, call.to, bare)
+
+
+def test_token_that_refuses_to_change_an_approval_is_reset_first():
+    usdt = Token("test", Address("0xdac17f958d2ee523a2206206994597c13d831ec7"), "USDT", 6)
+    pair = token(50, "LP")
+    legs = POOL.join(SPEC, OWNER, (RED, usdt), pair, 100)
+    allowed = POOL.permissions(SPEC, OWNER, (RED, usdt), pair)
+
+    calls = [fill(leg, {RED.address: 10**20, usdt.address: 500}, 0) for leg in legs]
+
+    assert [leg.label for leg in legs[:3]] == ["approve RED", "reset approval of USDT", "approve USDT"]
+    assert [int(call.data[36:].hex(), 16) for call in calls[:3]] == [10**20, 0, 500]
+    assert all(permitted(allowed, call.to, call.data) for call in calls)

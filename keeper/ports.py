@@ -463,7 +463,7 @@ class Store(Journal, Protocol):
         ...
 
     def latest_decision(self, position_id: str) -> Decision | None:
-        """The last decision recorded with its fresh numbers, changed or not."""
+        """The last decision recorded with its numbers; in a fleet of thousands, refreshed in turns."""
         ...
 
     def verdict_since(self, position_id: str) -> int | None:

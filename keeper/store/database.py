@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from keeper.errors import IllegalTransition, StoreUnavailable
+from keeper.store.prepared import driver
 
 __all__ = ["BUSY_SECONDS", "Database", "translated"]
 
@@ -53,6 +54,8 @@ class Database:
         self._idle: deque[sa.Connection] = deque()
         self._writing = threading.Lock()
         self._closed = False
+        #: Batches recorded so far, by kind and first position, so that long ones can refresh their rows in turns.
+        self.turns: Counter[str] = Counter()
         self._engine = _engine(path, read_only=read_only)
 
     def __repr__(self) -> str:
@@ -67,15 +70,15 @@ class Database:
             IllegalTransition: when a constraint or trigger of the tables forbids it.
         """
         with translated(self.path), self._writing, self._lent() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            driver(connection).execute("BEGIN IMMEDIATE")
             yield connection
-            connection.commit()
+            driver(connection).execute("COMMIT")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Lend a connection on one snapshot. Raises StoreUnavailable."""
         with translated(self.path), self._lent() as connection:
-            connection.exec_driver_sql("BEGIN")
+            driver(connection).execute("BEGIN")
             yield connection
 
     def close(self) -> None:
@@ -91,6 +94,7 @@ class Database:
         try:
             yield connection
             connection.rollback()
+            driver(connection).rollback()
         except BaseException:
             # A connection that has seen an error is not trusted with the next commit.
             connection.invalidate()

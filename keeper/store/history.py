@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from keeper.domain.observation import Observation
 from keeper.domain.transaction import FeeQuote
 from keeper.store import rows
 from keeper.store.database import Database
+from keeper.store.prepared import Prepared
 from keeper.store.schema import decisions, gas_samples, latest_decisions, latest_observations, observations
 
 __all__ = [
@@ -33,41 +34,53 @@ __all__ = [
 #: A position's history keeps one observation per this many seconds of block time: rewards are linear in between.
 KEPT_EVERY_SECONDS: Final = 600
 
-_UPSERT_DECISION: Final = insert(latest_decisions).on_conflict_do_update(
-    index_elements=["position_id"],
-    set_={name: insert(latest_decisions).excluded[name] for name in ("verdict", "code", "since", "body")},
+#: A longer batch refreshes the latest copies of what has not changed in turns, so many at a time.
+REFRESHED: Final = 500
+
+_UPSERT_DECISION: Final = Prepared(
+    insert(latest_decisions).on_conflict_do_update(
+        index_elements=["position_id"],
+        set_={name: insert(latest_decisions).excluded[name] for name in ("verdict", "code", "since", "body")},
+    ),
+    *("position_id", "verdict", "code", "since", "body"),
 )
-_UPSERT_OBSERVATION: Final = insert(latest_observations).on_conflict_do_update(
-    index_elements=["position_id"],
-    set_={name: insert(latest_observations).excluded[name] for name in ("kept_at", "body")},
+_UPSERT_OBSERVATION: Final = Prepared(
+    insert(latest_observations).on_conflict_do_update(
+        index_elements=["position_id"],
+        set_={name: insert(latest_observations).excluded[name] for name in ("kept_at", "body")},
+    ),
+    *("position_id", "kept_at", "body"),
 )
 #: Above this many positions one scan is cheaper than naming them.
 _MANY: Final = 500
 
 
 def record_decisions(db: Database, batch: Sequence[Decision]) -> list[bool]:
-    """Keep the changed ones, refresh the latest of all, in one commit."""
+    """Keep the changed ones, refresh the latest, in one commit."""
     latest = latest_decisions.c
     query = sa.select(latest.position_id, latest.verdict, latest.code, latest.since)
+    in_turn = _turn(db, "decisions", batch)
     with db.write() as connection:
         found = connection.execute(_named(query, latest.position_id, batch))
         before: dict[str, tuple[str, str, int]] = {row[0]: (row[1], row[2], row[3]) for row in found}
         changed: list[bool] = []
         kept: list[dict[str, Any]] = []
         fresh: list[dict[str, Any]] = []
-        for decision in batch:
-            row = _decision_row(decision)
-            last = before.get(decision.position_id)
-            since = last[2] if last and last[0] == row["verdict"] else decision.block.timestamp
-            changed.append(last is None or last[:2] != (row["verdict"], row["code"]))
-            before[decision.position_id] = (row["verdict"], row["code"], since)
-            fresh.append({name: row[name] for name in ("position_id", "verdict", "code", "body")} | {"since": since})
+        for place, decision in enumerate(batch):
+            position, verdict, code = decision.position_id, decision.verdict.value, decision.code.value
+            last = before.get(position)
+            changed.append(last is None or last[:2] != (verdict, code))
+            if not changed[-1] and not in_turn(place):
+                continue
+            since = last[2] if last and last[0] == verdict else decision.block.timestamp
+            before[position] = (verdict, code, since)
+            row = {"position_id": position, "verdict": verdict, "code": code, "body": rows.decision_text(decision)}
+            fresh.append({**row, "since": since})
             if changed[-1]:
-                kept.append(row)
+                kept.append({**row, "block_number": decision.block.number, "timestamp": decision.block.timestamp})
         if kept:
             connection.execute(decisions.insert(), kept)
-        if fresh:
-            connection.execute(_UPSERT_DECISION, fresh)
+        _UPSERT_DECISION.run_many(connection, fresh)
     return changed
 
 
@@ -92,27 +105,30 @@ def verdict_since(db: Database, position_id: str) -> int | None:
 
 
 def record_observations(db: Database, batch: Sequence[tuple[Observation, UsdWad, int]]) -> None:
-    """Refresh the latest of all, keep one per ten minutes of block time, in one commit."""
+    """Refresh the latest, keep one per ten minutes of block time, in one commit."""
     latest = latest_observations.c
     query = sa.select(latest.position_id, latest.kept_at)
     positions = [observation for observation, _, _ in batch]
+    in_turn = _turn(db, "observations", positions)
     with db.write() as connection:
         kept_at = {row[0]: row[1] for row in connection.execute(_named(query, latest.position_id, positions))}
         history: list[dict[str, Any]] = []
         fresh: list[dict[str, Any]] = []
-        for observation, reward_usd, gas_price_wei in batch:
+        for place, (observation, reward_usd, gas_price_wei) in enumerate(batch):
             position, block = observation.position_id, observation.block
-            body = rows.observation_text(observation)
             # A reorg or a rewound fork may step back in time: keep that too.
-            if abs(block.timestamp - kept_at.get(position, -KEPT_EVERY_SECONDS)) >= KEPT_EVERY_SECONDS:
+            due = abs(block.timestamp - kept_at.get(position, -KEPT_EVERY_SECONDS)) >= KEPT_EVERY_SECONDS
+            if not due and not in_turn(place):
+                continue
+            body = rows.observation_text(observation)
+            if due:
                 kept_at[position] = block.timestamp
-                place = {"position_id": position, "block_number": block.number, "timestamp": block.timestamp}
-                history.append({**place, "reward_usd": reward_usd, "gas_price_wei": gas_price_wei, "body": body})
+                when = {"position_id": position, "block_number": block.number, "timestamp": block.timestamp}
+                history.append({**when, "reward_usd": reward_usd, "gas_price_wei": gas_price_wei, "body": body})
             fresh.append({"position_id": position, "kept_at": kept_at[position], "body": body})
         if history:
             connection.execute(observations.insert(), history)
-        if fresh:
-            connection.execute(_UPSERT_OBSERVATION, fresh)
+        _UPSERT_OBSERVATION.run_many(connection, fresh)
 
 
 def latest_observation(db: Database, position_id: str) -> Observation | None:
@@ -163,15 +179,13 @@ def forget_before(db: Database, timestamp: int) -> int:
         return gone + connection.execute(gas_samples.delete().where(gas_samples.c.timestamp < timestamp)).rowcount
 
 
-def _decision_row(decision: Decision) -> dict[str, Any]:
-    return {
-        "position_id": decision.position_id,
-        "block_number": decision.block.number,
-        "timestamp": decision.block.timestamp,
-        "verdict": decision.verdict.value,
-        "code": decision.code.value,
-        "body": rows.decision_text(decision),
-    }
+def _turn(db: Database, kind: str, batch: Sequence[Decision] | Sequence[Observation]) -> Callable[[int], bool]:
+    """Say which places of a batch are refreshed this time: all of a short one, every n-th of a long one in rotation."""
+    rounds = -(-len(batch) // REFRESHED) or 1
+    key = f"{kind}:{batch[0].position_id if batch else ''}"
+    now = db.turns[key] % rounds
+    db.turns[key] += 1
+    return lambda place: place % rounds == now
 
 
 def _named(

@@ -17,6 +17,7 @@ from keeper.domain.transaction import INTENT_TRANSITIONS, Attempt, AttemptState,
 from keeper.errors import IllegalTransition
 from keeper.store import rows
 from keeper.store.database import Database
+from keeper.store.prepared import Prepared
 from keeper.store.schema import attempts, harvests, intents, ledger, receipts
 
 __all__ = [
@@ -41,18 +42,36 @@ _BUMPABLE: Final = frozenset({IntentState.SIGNED, IntentState.BROADCAST})
 #: States that ``settle`` can give.
 _SETTLED: Final = frozenset({IntentState.CONFIRMED, IntentState.REVERTED, IntentState.CANCELLED})
 
-_INTENT_NOW: Final = sa.select(intents.c.state, intents.c.nonce).where(intents.c.id == sa.bindparam("intent"))
-_SET_STATE: Final = intents.update().where(intents.c.id == sa.bindparam("intent")).values(state=sa.bindparam("to"))
-_SIGN: Final = (
+#: Every column of a row but the sequence that SQLite gives.
+_INTENT_COLUMNS: Final = tuple(column.name for column in intents.c)
+_ATTEMPT_COLUMNS: Final = tuple(column.name for column in attempts.c if column.name != "seq")
+
+_ADD_INTENT: Final = Prepared(intents.insert(), *_INTENT_COLUMNS)
+_INTENT_NOW: Final = Prepared(
+    sa.select(intents.c.state, intents.c.nonce).where(intents.c.id == sa.bindparam("intent", required=True))
+)
+_SET_STATE: Final = Prepared(
     intents.update()
-    .where(intents.c.id == sa.bindparam("intent"))
-    .values(state=IntentState.SIGNED.value, nonce=sa.bindparam("number"))
+    .where(intents.c.id == sa.bindparam("intent", required=True))
+    .values(state=sa.bindparam("to", required=True))
 )
-_ADD_ATTEMPT: Final = attempts.insert()
-_ATTEMPT_NOW: Final = sa.select(attempts.c.state).where(
-    attempts.c.hash == sa.bindparam("tx"), attempts.c.intent_id == sa.bindparam("intent")
+_SIGN: Final = Prepared(
+    intents.update()
+    .where(intents.c.id == sa.bindparam("intent", required=True))
+    .values(state=IntentState.SIGNED.value, nonce=sa.bindparam("number", required=True))
 )
-_SET_ATTEMPT: Final = attempts.update().where(attempts.c.hash == sa.bindparam("tx")).values(state=sa.bindparam("to"))
+_ADD_ATTEMPT: Final = Prepared(attempts.insert(), *_ATTEMPT_COLUMNS)
+_ATTEMPT_NOW: Final = Prepared(
+    sa.select(attempts.c.state).where(
+        attempts.c.hash == sa.bindparam("tx", required=True),
+        attempts.c.intent_id == sa.bindparam("intent", required=True),
+    )
+)
+_SET_ATTEMPT: Final = Prepared(
+    attempts.update()
+    .where(attempts.c.hash == sa.bindparam("tx", required=True))
+    .values(state=sa.bindparam("to", required=True))
+)
 _SET_ATTEMPTS: Final = (
     attempts.update().where(attempts.c.intent_id == sa.bindparam("intent")).values(state=sa.bindparam("to"))
 )
@@ -80,7 +99,7 @@ def add_intent(db: Database, intent: Intent) -> None:
     if intent.state is not IntentState.PLANNED or intent.nonce is not None:
         raise IllegalTransition(f"intent {intent.key} must start as planned, without a nonce")
     with db.write() as connection:
-        connection.execute(intents.insert(), {**rows.intent_row(intent), "created_at": db.now()})
+        _ADD_INTENT.run(connection, {**rows.intent_row(intent), "created_at": db.now()})
 
 
 def add_attempt(db: Database, attempt: Attempt, max_fee_usd: UsdWad) -> None:
@@ -90,23 +109,23 @@ def add_attempt(db: Database, attempt: Attempt, max_fee_usd: UsdWad) -> None:
     with db.write() as connection:
         state, nonce = _intent_now(connection, attempt.intent_id)
         if state is IntentState.PLANNED:
-            connection.execute(_SIGN, {"intent": attempt.intent_id, "number": attempt.nonce})
+            _SIGN.run(connection, {"intent": attempt.intent_id, "number": attempt.nonce})
         elif state not in _BUMPABLE or nonce != attempt.nonce:
             raise IllegalTransition(
                 f"intent {attempt.intent_id} is {state} with nonce {nonce}; no transaction with nonce {attempt.nonce} "
                 "can be added to it"
             )
         row = rows.attempt_row(attempt)
-        connection.execute(_ADD_ATTEMPT, {**row, "max_fee_usd": max_fee_usd, "created_at": db.now()})
+        _ADD_ATTEMPT.run(connection, {**row, "max_fee_usd": max_fee_usd, "created_at": db.now()})
 
 
 def mark_broadcast(db: Database, intent_id: str, tx_hash: str) -> None:
     """The raw bytes left, or may have left. Marking again (the same bytes were sent again) changes nothing."""
     with db.write() as connection:
         if _attempt_now(connection, intent_id, tx_hash) is AttemptState.SIGNED:
-            connection.execute(_SET_ATTEMPT, {"tx": tx_hash, "to": AttemptState.BROADCAST.value})
+            _SET_ATTEMPT.run(connection, {"tx": tx_hash, "to": AttemptState.BROADCAST.value})
         if _intent_now(connection, intent_id)[0] is IntentState.SIGNED:
-            connection.execute(_SET_STATE, {"intent": intent_id, "to": IntentState.BROADCAST.value})
+            _SET_STATE.run(connection, {"intent": intent_id, "to": IntentState.BROADCAST.value})
 
 
 def add_receipt(db: Database, intent_id: str, receipt: Receipt, cost_usd: UsdWad) -> None:
@@ -123,7 +142,7 @@ def add_receipt(db: Database, intent_id: str, receipt: Receipt, cost_usd: UsdWad
         else:
             _move(connection, intent_id, state, IntentState.MINED)
         connection.execute(_SET_ATTEMPTS, {"intent": intent_id, "to": AttemptState.REPLACED.value})
-        connection.execute(_SET_ATTEMPT, {"tx": receipt.tx_hash, "to": AttemptState.MINED.value})
+        _SET_ATTEMPT.run(connection, {"tx": receipt.tx_hash, "to": AttemptState.MINED.value})
         extra = {"intent_id": intent_id, "cost_usd": cost_usd, "recorded_at": db.now()}
         connection.execute(receipts.insert(), {**rows.receipt_row(receipt), **extra})
 
@@ -225,20 +244,20 @@ def spent_usd(db: Database, chain: str, sender: Address, since: int) -> UsdWad:
 
 
 def _intent_now(connection: sa.Connection, intent_id: str) -> tuple[IntentState, int | None]:
-    row: Any = connection.execute(_INTENT_NOW, {"intent": intent_id}).one_or_none()
+    row: Any = _INTENT_NOW.run(connection, {"intent": intent_id}).fetchone()
     if row is None:
         raise IllegalTransition(f"the journal has no intent {intent_id}")
     return IntentState(row[0]), row[1]
 
 
 def _attempt_now(connection: sa.Connection, intent_id: str, tx_hash: str) -> AttemptState:
-    state = connection.execute(_ATTEMPT_NOW, {"tx": tx_hash, "intent": intent_id}).scalar_one_or_none()
-    if state is None:
+    row = _ATTEMPT_NOW.run(connection, {"tx": tx_hash, "intent": intent_id}).fetchone()
+    if row is None:
         raise IllegalTransition(f"the journal has no transaction {tx_hash} of intent {intent_id}")
-    return AttemptState(state)
+    return AttemptState(row[0])
 
 
 def _move(connection: sa.Connection, intent_id: str, before: IntentState, after: IntentState) -> None:
     if after not in INTENT_TRANSITIONS[before]:
         raise IllegalTransition(f"intent {intent_id} is {before} and cannot become {after}")
-    connection.execute(_SET_STATE, {"intent": intent_id, "to": after.value})
+    _SET_STATE.run(connection, {"intent": intent_id, "to": after.value})

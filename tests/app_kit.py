@@ -1,0 +1,79 @@
+"""What tests of the whole way share: a config for the local world, an app on it, and what the chain itself says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keeper.app import App, Mode, open_app
+from keeper.config.loader import load
+from keeper.config.plugins import installed_catalogue
+from keeper.devnet.settings import world_config, write_farmer_key
+from keeper.domain.events import Event
+
+#: keccak("Transfer(address,address,uint256)").
+TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+
+
+@dataclass
+class Recorder:
+    """An event sink that keeps everything."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def named(self, name: str) -> list[Event]:
+        return [event for event in self.events if event.name.value == name]
+
+
+def write_config(world, folder: Path, *, extra: str = "", state: Path | None = None, **polls) -> Path:
+    """Write keeper.toml for the world into a folder (and the farmer's keystore beside it)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keystore, password = write_farmer_key(folder / "keys")
+    text = world_config(world, keystore=keystore, password_file=password, state=state or folder / "state", **polls)
+    path = folder / "keeper.toml"
+    path.write_text(text + extra)
+    return path
+
+
+def open_local(config: Path, *, mode: Mode = Mode.LIVE, events=None, **kwargs) -> App:
+    loaded = load([config], env={}, catalogue=installed_catalogue(), dotenv=None)
+    return open_app(loaded, mode=mode, events=events or Recorder(), **kwargs)
+
+
+def nonce(world, account: str) -> int:
+    return int(world.node.rpc("eth_getTransactionCount", account, "latest"), 16)
+
+
+def sent_by(world, account: str, since_block: int) -> list[dict]:
+    """Every transaction of an account since a block, with its receipt, as the chain has them."""
+    found = []
+    for number in range(since_block + 1, world.block_number + 1):
+        block = world.node.rpc("eth_getBlockByNumber", hex(number), True)
+        ours = [tx for tx in block["transactions"] if tx["from"].lower() == account.lower()]
+        found += [tx | {"receipt": world.node.rpc("eth_getTransactionReceipt", tx["hash"])} for tx in ours]
+    return found
+
+
+def transfers(receipts, owner: str) -> Counter:
+    """Net amount by token that the receipts' Transfer logs moved to an owner, decoded by hand."""
+    net = Counter()
+    for receipt in receipts:
+        for log in receipt["logs"]:
+            if log["topics"][0] != TRANSFER or len(log["topics"]) != 3:
+                continue
+            source, target = ("0x" + topic[-40:] for topic in log["topics"][1:])
+            raw = int(log["data"], 16)
+            if target.lower() == owner.lower():
+                net[log["address"].lower()] += raw
+            if source.lower() == owner.lower():
+                net[log["address"].lower()] -= raw
+    return net
+
+
+def principal(app: App, position_id: str) -> int:
+    assessment = app.survey([position_id])[0]
+    return assessment.observation.principal.raw

@@ -99,6 +99,8 @@ class Redactor:
         self._lock = threading.Lock()
         self._patterns: set[str] = set()
         self._regex: re.Pattern[str] | None = None
+        #: Characters of the shortest form of a secret: most texts are shorter and need no search.
+        self._shortest = 0
         for secret in secrets:
             self.add(secret)
 
@@ -112,12 +114,15 @@ class Redactor:
         if len(stripped) < SHORTEST or set(stripped) == {"*"}:
             return False
         found = set(_pattern(secret)) | set(_pattern(stripped))
+        shortest = min(map(len, forms(stripped)))
         words = stripped.lower().split()
         if len(words) >= 12 and all(word.isalpha() for word in words):
             found |= set(_phrase_patterns(words))
+            shortest = min(shortest, 3 * min(map(len, words)) + 2)
         with self._lock:
             self._patterns |= found
             ordered = sorted(self._patterns, key=lambda pattern: (-len(pattern), pattern))
+            self._shortest = min(self._shortest or shortest, shortest)
             self._regex = re.compile("|".join(ordered), re.IGNORECASE)
         return True
 
@@ -140,16 +145,13 @@ class Redactor:
     def values(self, text: str) -> str:
         """Remove registered secrets only. Never damages the quoting of a rendered line."""
         regex = self._regex
-        return regex.sub(HIDDEN, text) if regex is not None else text
+        return text if regex is None or len(text) < self._shortest else regex.sub(HIDDEN, text)
 
     def text(self, text: str) -> str:
         """Remove registered secrets and everything that looks like one."""
         text = self.values(text)
-        text = _URL.sub(lambda match: self._url(match.group(0)), text)
-        text = _AUTHORIZATION.sub(lambda match: (match.group(1) or match.group(2)) + HIDDEN, text)
-        text = _LABELLED.sub(_hide_labelled, text)
-        text = _HEX32.sub(lambda match: match.group(0) if match.group("label") else HIDDEN, text)
-        return self.values(text)
+        shown = self._patterned(text)
+        return text if shown == text else self.values(shown)
 
     def value(self, value: Any, key: str = "", depth: int = 0) -> Any:
         """Redact a structured value; ``key`` is the name it stands under."""
@@ -171,6 +173,17 @@ class Redactor:
     def exception(self, error: BaseException) -> str:
         """Format a traceback that is safe to show."""
         return self.text("".join(traceback.format_exception(error)))
+
+    def _patterned(self, text: str) -> str:
+        """Hide what looks like a secret; each pattern is tried only on text that has what it cannot do without."""
+        if "://" in text:
+            text = _URL.sub(lambda match: self._url(match.group(0)), text)
+        if "=" in text or ":" in text or "bearer" in text.lower():
+            text = _AUTHORIZATION.sub(lambda match: (match.group(1) or match.group(2)) + HIDDEN, text)
+            text = _LABELLED.sub(_hide_labelled, text)
+        if len(text) >= 64:
+            text = _HEX32.sub(lambda match: match.group(0) if match.group("label") else HIDDEN, text)
+        return text
 
     def _nested(self, value: Any, key: str, depth: int) -> Any:
         if isinstance(value, Mapping):

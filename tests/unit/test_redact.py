@@ -99,6 +99,7 @@ def test_a_mnemonic_is_hidden_however_it_is_written():
     ):
         assert "sausage" not in redactor.text(f"got {text}!").lower(), text
     assert "sausage" not in redactor.text("word list: wave, sausage, worth ...")
+    assert redactor.text("thank year wave") == "***"
     assert redactor.text("a useful year") == "a useful year"
 
 

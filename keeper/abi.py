@@ -120,10 +120,17 @@ def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     Raises:
         ValueError: when bytes are missing or out of range.
     """
-    out = []
+    out: list[Any] = []
     at = 0
     for kind in types:
-        if _is_dynamic(kind):
+        if kind == "uint256":
+            # Most answers are; spelt out because thousands of them are decoded every cycle.
+            word = data[at : at + _WORD]
+            if len(word) != _WORD:
+                raise ValueError(f"needs {at + _WORD} bytes, has {len(data)}")
+            out.append(int.from_bytes(word, "big"))
+            at += _WORD
+        elif _is_dynamic(kind):
             out.append(_decode_one(kind, data, _uint(data, at)))
             at += _WORD
         else:

@@ -72,17 +72,19 @@ def decode(raw: bytes, count: int) -> list[ReadResult]:
     if len(words) < 2 + count or words[0] != _WORD or words[1] != count:
         raise BadReply(f"Multicall3 answered {len(raw)} bytes that are not {count} results. Use another endpoint.")
     results: list[ReadResult] = []
+    add = results.append
     size = len(raw)
     for offset in words[2 : 2 + count]:
-        start = offset + 2 * _WORD
-        word = start >> 5
-        begin = start + 3 * _WORD
-        if begin > size or offset & 31 or words[word] > 1 or words[word + 1] != 2 * _WORD:
+        # Success, 0x40 and length are the words behind the two that offsets are counted from.
+        word = (offset >> 5) + 2
+        begin = offset + 5 * _WORD
+        if begin > size or offset & 31:
             raise _out_of_place(len(results), count)
         end = begin + words[word + 2]
-        if end > size:
+        success = words[word]
+        if end > size or success > 1 or words[word + 1] != 2 * _WORD:
             raise _out_of_place(len(results), count)
-        results.append(ReadResult(words[word] == 1, raw[begin:end]))
+        add(ReadResult(success == 1, raw[begin:end]))
     return results
 
 

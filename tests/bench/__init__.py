@@ -1,0 +1,1 @@
+"""Measurements against floors, run by ``python -m tests.bench`` (``make bench``)."""

@@ -1,0 +1,44 @@
+"""Measure keeper against its floors, print a table, write bench.json; exit 1 when a pass line is missed.
+
+``--quick`` reads 1,000 positions only; the whole takes less than two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.bench import farm, measure
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="1,000 positions only")
+    parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where the figures go")
+    options = parser.parse_args()
+    sizes = [1_000] if options.quick else [1_000, 10_000]
+    begun = time.perf_counter()
+    with farm.start(max(sizes)) as node:
+        rows = measure.read_cycle(node, sizes, 9)
+        rows += measure.requests(node, sizes)
+        if not options.quick:
+            rows += measure.memory(node.url, sizes)
+    rows += measure.start_up(9)
+    print(f"{'':5}{'':4}{'figure':>9}  {'pass line':>9}")
+    for row in rows:
+        mark = "ok" if row.ok else "MISS"
+        print(f"{row.target:5}{mark:5}{row.value:8.2f}{row.unit:<3}<= {row.limit:<6g}  {row.what}")
+    print(f"{time.perf_counter() - begun:.0f} s")
+    figures = [asdict(row) | {"ok": row.ok} for row in rows]
+    options.output.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0 if all(row.ok for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -63,7 +63,6 @@ def test_a_large_fleet_is_refreshed_within_a_few_cycles_and_changes_at_once(stor
     for _ in range(2):
         store.record_decisions([decision(24, each) for each in positions])
         store.record_observations([(observation(24, each), usd(1), 5) for each in positions])
-    store.record_observations([(observation(24, each), usd(1), 5) for each in positions])
 
     assert [place for place, changed in enumerate(told) if changed] == [5]
     assert "p5" in first

@@ -112,7 +112,11 @@ def test_short_vault_is_underfunded_and_the_other_reward_is_claimed_alone():
 
     assert seen.underfunded == ("RED",)
     assert [leg.label for leg in legs] == ["claim BLUE"]
-    assert permitted(ADAPTER.permissions(POSITION, market), legs[0].to, legs[0].template)
+    allowed, data = ADAPTER.permissions(POSITION, market), legs[0].template
+    assert permitted(allowed, legs[0].to, data)
+    for word in (0, 2, 3, 4):  # offset, reward, length, aToken; the amount is "all"
+        changed = data[: 4 + 32 * word] + (7).to_bytes(32, "big") + data[36 + 32 * word :]
+        assert not permitted(allowed, legs[0].to, changed), word
 
 
 def test_withdrawn_allowance_is_underfunded():

@@ -156,6 +156,18 @@ def test_swap_without_floor_is_never_permitted():
     assert not permitted(ADAPTER.permissions(route, OWNER), call.to, bare)
 
 
+@pytest.mark.parametrize("word", [2, 5])
+def test_swap_whose_path_lies_elsewhere_or_is_cut_is_not_permitted(word):
+    route = routed(an_exchange(direct=None))
+    data = fill(ADAPTER.swap(route, OWNER, Share(RED), (1, 1), 100)[1], {RED.address: 10**20}, 0).data
+    start = 4 + 32 * word
+    value = int.from_bytes(data[start : start + 32], "big")
+
+    for other in (value - 1, value + 32, 0):
+        changed = data[:start] + other.to_bytes(32, "big") + data[start + 32 :]
+        assert not permitted(ADAPTER.permissions(route, OWNER), ROUTER, changed)
+
+
 def test_pool_legs_approve_both_sides_and_bound_each_from_below():
     pair = token(50, "LP")
     legs = POOL.join(SPEC, OWNER, (RED, BLUE), pair, 200)

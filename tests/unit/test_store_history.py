@@ -60,7 +60,7 @@ def test_a_large_fleet_is_refreshed_within_a_few_cycles_and_changes_at_once(stor
     batch[5] = decision(12, "p5", Verdict.HARVEST)
     told = store.record_decisions(batch)
     first = {each for each in positions if store.latest_decision(each).block.timestamp == 12}
-    for _ in range(2):
+    for _ in range(3):
         store.record_decisions([decision(24, each) for each in positions])
         store.record_observations([(observation(24, each), usd(1), 5) for each in positions])
 

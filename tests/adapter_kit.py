@@ -1,6 +1,6 @@
 """What the tests of sans-I/O adapters share: contracts as dictionaries, filled legs, and a permission matcher.
 
-The codec here is eth_abi, not keeper's own, and the matcher is not the signer's: both are a second opinion.
+The codec here is eth_abi, not keeper's own; the matcher is a second opinion beside the signer's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from keeper.domain.money import BPS, Address, Token
 from keeper.domain.plan import Call, Deadline, Leg, MinOut, Share
 from keeper.domain.reads import Read, ReadResult
 from keeper.ports import Permission, Questions
+from keeper.signers.policy import matches
 
 OWNER = Address("0x" + "aa" * 20)
 STRANGER = Address("0x" + "66" * 20)
@@ -107,8 +108,14 @@ def _value(rule: Share | MinOut | Deadline, have: dict[str, int], now: int) -> i
 
 
 def permitted(permissions: Sequence[Permission], to: str, data: bytes) -> bool:
-    """Whether any permission covers the call exactly: target, selector, length, every ruled word."""
-    return any(_covers(p, to, data) for p in permissions)
+    """Whether any permission covers the call exactly: target, selector, length, every ruled word.
+
+    The signer's own matcher must be of the same opinion.
+    """
+    ours = any(_covers(p, to, data) for p in permissions)
+    refusal = matches(permissions, to, data, 0)
+    assert ours is (refusal is None), f"the signer's matcher differs: {refusal or 'allowed'}"
+    return ours
 
 
 def _covers(p: Permission, to: str, data: bytes) -> bool:

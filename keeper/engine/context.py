@@ -76,8 +76,10 @@ class ChainContext:
     #: Guarded signers by the name the config uses.
     signers: Mapping[str, Signer]
     submitter: Submitter
-    #: Gas units of a whole compound by position, as the last simulation told; the one thing here that changes.
+    #: Gas units of a whole compound by position, as the last simulation told.
     learned_gas: dict[str, int] = field(default_factory=dict)
+    #: L1 data fee of a whole compound by position, wei, as the last simulation told.
+    learned_l1_fee: dict[str, int] = field(default_factory=dict)
     #: Seconds to wait for a transaction's confirmations before leaving it to the next start.
     confirm_timeout: float = 600.0
     #: Seconds between two looks for a receipt.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from keeper.domain.events import EventName
+from keeper.domain.events import EventName, Level
 from keeper.domain.harvest import Harvest
 from keeper.domain.money import Amount, usd_decimal
 from keeper.domain.plan import Leg as PlanLeg
@@ -24,8 +24,17 @@ from keeper.engine.plan import oracle_rate
 from keeper.engine.record import Executed, brought, record_done, record_failed
 from keeper.engine.send import broadcast, signed_from
 from keeper.engine.simulate import rehearse
-from keeper.errors import HarvestPaidNothing, PolicyDenied, Refused, SimulationReverted, TxPending, TxReverted
+from keeper.errors import (
+    HarvestPaidNothing,
+    IntegrityError,
+    PolicyDenied,
+    Refused,
+    SimulationReverted,
+    TxPending,
+    TxReverted,
+)
 from keeper.ports import Submission
+from keeper.strategy.guards import MAX_FAILURES
 
 __all__ = ["Work", "carry_out", "reprice"]
 
@@ -114,6 +123,7 @@ def _do_leg(context: ChainContext, work: Work, index: int, leg: PlanLeg, execute
         except TxReverted:
             continue
         _say_mined(context, work, index, intent, receipt)
+        _check_left(work.plan, leg, receipt, executed)
         _check_paid(work.plan, leg, receipt)
         return intent, receipt
 
@@ -161,6 +171,24 @@ def _check_paid(plan: Plan, leg: PlanLeg, receipt: Receipt) -> None:
         raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but brought no {names}")
 
 
+def _check_left(plan: Plan, leg: PlanLeg, receipt: Receipt, executed: Sequence[Executed]) -> None:
+    """Halt when anything left the wallet that this leg may not spend, or more than the harvest had brought.
+
+    Raises:
+        IntegrityError: policy and simulation both allowed what should not have happened; a person must look.
+    """
+    allowed = {token.address for token in leg.spends}
+    have = brought(plan, executed)
+    for log in receipt.transfers:
+        if log.sender == plan.owner != log.recipient and log.raw and log.token not in allowed:
+            text = f"{leg.label}: transaction {receipt.tx_hash} took token {log.token} out of the wallet unasked"
+            raise IntegrityError(f"{text}; revoke approvals and look at this contract before starting again")
+    for token in leg.spends:
+        if have.get(token.address, 0) + receipt.delta(token, plan.owner).raw < 0:
+            text = f"{leg.label}: transaction {receipt.tx_hash} spent more {token.symbol} than the harvest had brought"
+            raise IntegrityError(f"{text}; look at it before starting again")
+
+
 def _visits_key(harvest: Harvest) -> str:
     return f"visits:{harvest.id}"
 
@@ -183,7 +211,17 @@ def _give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:
         if intent.state is IntentState.PLANNED:
             context.store.settle(intent.id, IntentState.CANCELLED)
     context.store.set_flag(_visits_key(work.harvest), None)
-    return record_failed(context, work.harvest, work.plan, _mined(context, work.harvest), work.valuation, error)
+    failed = record_failed(context, work.harvest, work.plan, _mined(context, work.harvest), work.valuation, error)
+    streak = context.store.failures(failed.position_id)
+    if streak >= MAX_FAILURES:
+        context.emit(
+            EventName.POSITION_QUARANTINED,
+            Level.ERROR,
+            position=failed.position_id,
+            streak=streak,
+            error=f"set aside after {streak} failures in a row; the last: {failed.error}",
+        )
+    return failed
 
 
 def _say_sent(context: ChainContext, work: Work, index: int, intent: Intent, tx: str, max_fee_wei: int) -> None:

@@ -76,6 +76,7 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
         return Prepared(_blocked(assessment, Reason(ReasonCode.SIMULATION_SHORT, str(error))))
     context.learned_gas[plan.position_id] = rehearsal.simulation.gas_used
     l1_fee = sum(context.chain.l1_fee_wei(call.data) for call in rehearsal.calls)
+    context.learned_l1_fee[plan.position_id] = l1_fee
     better, decision = decide_again(
         case, pending=rehearsal.claimed, gas_units=rehearsal.simulation.gas_used, l1_fee_wei=l1_fee
     )

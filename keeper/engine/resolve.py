@@ -58,6 +58,8 @@ class PricedToken:
     sources: tuple[tuple[PriceSpec, Mapping[str, str]], ...]
     #: The price follows from other agreed prices (an LP token), so one source is enough.
     derived: bool = False
+    #: Why sources of this token could not be resolved; it has fewer prices then.
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,17 +214,16 @@ def _prices(context: ChainContext, block: BlockRef, holdings: list[Holding], nat
         }
         learnt = converse(context.chain, block, talks)
         for address in wanted:
-            sources = []
+            sources, broken = [], []
             needs[address] = []
             for index, spec in enumerate(specs.get(address, ())):
                 facts = learnt[address, index]
                 if isinstance(facts, KeeperError):
-                    raise ConfigError(
-                        f"prices: {known[address].symbol} ({address}), source {spec.kind}: {facts}"
-                    ) from facts
+                    broken.append(f"{spec.kind}: {facts}")
+                    continue
                 sources.append((spec, facts))
                 needs[address] += context.plugins.prices[spec.kind].needs(spec, known[address], facts)
-            priced[address] = PricedToken(known[address], tuple(sources), address in derived)
+            priced[address] = PricedToken(known[address], tuple(sources), address in derived, tuple(broken))
         wanted = list(dict.fromkeys(a for n in needs.values() for a in n if a not in priced))
     return tuple(priced[a] for a in _ordered(needs))
 

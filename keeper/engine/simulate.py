@@ -98,8 +98,9 @@ def rehearse(
         if leg.brings or index == len(legs) - 1:
             simulation = chain.simulate(plan.owner, calls, tokens, block)
             _check(legs, simulation)
-            for done in simulation.calls[len(seen) :]:
+            for done_leg, done in zip(legs[len(seen) :], simulation.calls[len(seen) :], strict=False):
                 _apply(have, done)
+                _check_left(done_leg, done, have)
             _check_brought(leg, simulation.calls[index])
             seen = list(simulation.calls)
     return Rehearsal(tuple(calls), simulation, _claimed(plan, legs, simulation), _deposited(plan, legs, simulation))
@@ -114,6 +115,14 @@ def _check(legs: Sequence[Leg], simulation: Simulation) -> None:
     for leg, call in zip(legs, simulation.calls, strict=False):
         if not call.success:
             raise SimulationReverted(f"{leg.label}: would revert ({call.error or 'no reason given'})")
+
+
+def _check_left(leg: Leg, call: SimulatedCall, have: Holdings) -> None:
+    """Refuse a leg that would take out of the wallet what it may not spend, or more than the harvest has brought."""
+    allowed = {token.address for token in leg.spends}
+    for token, raw in call.deltas:
+        if raw < 0 and (token not in allowed or have.get(token, 0) < 0):
+            raise SimulationReverted(f"{leg.label}: would take {-raw} base units of {token} out of the wallet unasked")
 
 
 def _check_brought(leg: Leg, call: SimulatedCall) -> None:

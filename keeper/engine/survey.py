@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.events import EventName, Level
-from keeper.domain.money import UsdWad
+from keeper.domain.money import Address, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.position import Position
 from keeper.domain.transaction import FeeQuote
@@ -18,12 +18,9 @@ from keeper.engine.decide import Case, decide, price_reasons
 from keeper.engine.observe import Sighting, observe
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.value import PriceBoard, price_board, valuation
-from keeper.strategy.guards import Surroundings
+from keeper.strategy.guards import MAX_FAILURES, Surroundings
 
 __all__ = ["Assessment", "Survey", "decide_again", "survey"]
-
-#: Consecutive failures after which a position is set aside until a person forces it.
-MAX_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def survey(
     assessments = [_assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
     assessments += _failed(context, book, block, only)
     result = Survey(block, fees, tuple(assessments), sighting.reads)
-    _record(context, result, started)
+    _record(context, result, started, whole=only is None)
     return result
 
 
@@ -90,9 +87,26 @@ def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
     return better, decide(better)
 
 
-def _balances(context: ChainContext, holdings: Collection[Holding]) -> dict[str, int]:
-    owners = {h.position.owner for h in holdings if h.position.signer}
-    return {owner: context.chain.balance(owner) for owner in owners}
+def _balances(context: ChainContext, holdings: Collection[Holding]) -> dict[Address, int]:
+    """Read the gas money of every signing account, and say so when it is below the configured floor."""
+    owners = dict.fromkeys(h.position.owner for h in holdings if h.position.signer)
+    balances = {owner: context.chain.balance(owner) for owner in owners}
+    floor = context.limits.min_native_wei
+    for owner, wei in balances.items():
+        context.emit(
+            EventName.BALANCE_READ, Level.DEBUG, chain=context.name, owner=owner, balance_wei=wei, floor_wei=floor
+        )
+        if wei < floor:
+            context.emit(
+                EventName.BALANCE_LOW,
+                Level.WARNING,
+                chain=context.name,
+                owner=owner,
+                balance=f"{wei / 10**18:.4g} {context.chain.facts.native_symbol}",
+                balance_wei=wei,
+                floor_wei=floor,
+            )
+    return balances
 
 
 def _assess(
@@ -102,7 +116,7 @@ def _assess(
     sighting: Sighting,
     board: PriceBoard,
     fees: FeeQuote,
-    balances: Mapping[str, int],
+    balances: Mapping[Address, int],
     forced: bool,
 ) -> Assessment:
     position = holding.position
@@ -122,7 +136,7 @@ def _assess(
         pending=observation.pending,
         fees=fees,
         gas_units=gas,
-        l1_fee_wei=0,
+        l1_fee_wei=context.learned_l1_fee.get(position.id, 0),
         around=_around(context, position, fees, balances.get(position.owner, 0), gas, forced),
         forced=forced,
     )
@@ -162,7 +176,7 @@ def _failed(context: ChainContext, book: Book, block: BlockRef, only: Collection
     ]
 
 
-def _record(context: ChainContext, result: Survey, started: float) -> None:
+def _record(context: ChainContext, result: Survey, started: float, *, whole: bool) -> None:
     decisions = [a.decision for a in result.assessments]
     for decision, changed in zip(decisions, context.store.record_decisions(decisions), strict=True):
         if not changed:
@@ -185,6 +199,8 @@ def _record(context: ChainContext, result: Survey, started: float) -> None:
             if a.observation is not None and a.decision.numbers is not None
         ]
     )
+    if not whole:
+        return
     context.emit(
         EventName.CYCLE_DONE,
         chain=context.name,
@@ -193,6 +209,7 @@ def _record(context: ChainContext, result: Survey, started: float) -> None:
         ms=int((context.clock.monotonic() - started) * 1000),
         due=len(result.due),
         block=result.block.number,
+        head_age_s=max(context.clock.now() - result.block.timestamp, 0),
         gas_gwei=f"{result.fees.price_wei / 10**9:.4g}",
         next=_nearest(result),
     )

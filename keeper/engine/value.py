@@ -41,7 +41,7 @@ def _price(
     context: ChainContext, priced: PricedToken, sighting: Sighting, known: Mapping[Address, TokenPrice]
 ) -> TokenPrice | PriceProblem:
     quotes: list[Quote] = []
-    problems: list[PriceProblem] = []
+    problems = [PriceProblem(priced.token, "missing", text) for text in priced.broken]
     for index, (spec, facts) in enumerate(priced.sources):
         source = context.plugins.prices[spec.kind]
         answers = sighting.prices[priced.token.address, index]

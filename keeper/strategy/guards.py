@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from keeper.domain.decision import Reason, ReasonCode
 from keeper.domain.money import UsdWad, usd_text
 from keeper.domain.observation import Observation
 
-__all__ = ["Guards", "Surroundings", "check_guards"]
+__all__ = ["MAX_FAILURES", "Guards", "Surroundings", "check_guards"]
+
+#: Failed compounds in a row after which a position is set aside until a person forces it.
+MAX_FAILURES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 export KEEPER_DEVNET_HOME := $(CURDIR)/.cache/devnet
 export HYPOTHESIS_PROFILE ?= default
 
-.PHONY: help demo test check bench lock clean devnet
+.PHONY: help demo test check bench bench-quick lock clean devnet
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -48,6 +48,9 @@ check: $(DEV_STAMP) ## lint, types, architecture, dependencies
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry keeper
+
+bench-quick: $(DEV_STAMP) devnet ## the benchmarks on 1,000 positions, as CI runs them
+	@$(BIN)/python -m tests.bench --quick
 
 bench: $(DEV_STAMP) devnet ## measure against the floors of docs/explanation/performance.md
 	@$(BIN)/python -m tests.bench

@@ -39,6 +39,8 @@ RESERVE_DATA: Final = Fn(
     "address,address,address,address,uint128,uint128,uint128",
 )
 _A_TOKEN_WORD: Final = 8
+#: The same call, of whose answer each cycle needs the first word only.
+CONFIGURATION: Final = Fn("getReserveData(address)", "uint256")
 UNDERLYING: Final = Fn("UNDERLYING_ASSET_ADDRESS()", "address")
 POOL: Final = Fn("POOL()", "address")
 INCENTIVES: Final = Fn("getIncentivesController()", "address")
@@ -103,7 +105,7 @@ class AaveV3:
         reads = [
             BALANCE_OF.read(a_token, position.owner, gas=60_000),
             TOTAL_SUPPLY.read(a_token, gas=60_000),
-            RESERVE_DATA.read(position.target, market.stake_token.address, gas=60_000),
+            CONFIGURATION.read(position.target, market.stake_token.address, result_bytes=480, gas=60_000),
             ALL_REWARDS.read(controller, [a_token], position.owner, result_bytes=640, gas=150_000),
         ]
         for index, reward in enumerate(market.reward_tokens):
@@ -122,7 +124,7 @@ class AaveV3:
         """Decode; emission is zero once a reward's ``distributionEnd`` has passed."""
         balance = expect(BALANCE_OF, results[0], position, _KIND)
         total = expect(TOTAL_SUPPLY, results[1], position, _KIND)
-        reserve = RESERVE_DATA.values(results[2])
+        configuration = expect(CONFIGURATION, results[2], position, _KIND)
         owed = dict(zip(*ALL_REWARDS.values(results[3]), strict=False))
         pending = tuple(Amount(reward, owed.get(reward.address, 0)) for reward in market.reward_tokens)
         accruals, short = [], []
@@ -138,7 +140,7 @@ class AaveV3:
             principal=Amount(market.stake_token, balance),
             pending=pending,
             accruals=tuple(accruals),
-            deposits_paused=_refuses_supply(reserve[0], total, market.stake_token),
+            deposits_paused=_refuses_supply(configuration, total, market.stake_token),
             underfunded=tuple(short),
         )
 

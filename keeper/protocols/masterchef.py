@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -173,11 +174,17 @@ class MasterChef:
         )
 
 
+@lru_cache(maxsize=256)
+def _fn(signature: str, returns: str) -> Fn:
+    """Make a call once: hashing a signature costs more than all else that a cycle does for a position."""
+    return Fn(signature, returns)
+
+
 def _getter(position: Position, key: str, default: str, returns: str = "address") -> Fn:
     signature = text_param(position, key, default)
     if not _GETTER.match(signature):
         raise ConfigError(f'position {position.id}: {key} must be a getter like "{default}", not {signature!r}')
-    return Fn(signature, returns)
+    return _fn(signature, returns)
 
 
 def _pending(position: Position) -> Fn:
@@ -187,7 +194,7 @@ def _pending(position: Position) -> Fn:
             f"position {position.id}: pending must take (uint256,address), "
             f'like "pendingCake(uint256,address)", not {signature!r}'
         )
-    return Fn(signature, "uint256")
+    return _fn(signature, "uint256")
 
 
 def _per_second(position: Position) -> bool:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import tenacity
 
 from keeper.domain.transaction import SignedTx
-from keeper.errors import ConfigError, KeeperError
+from keeper.errors import ConfigError, KeeperError, Transient
 from keeper.ports import Submission
 from keeper.submitters.outcomes import classify
 
@@ -41,15 +41,20 @@ class PublicSubmitter:
 
     name = "public"
 
-    def __init__(self, senders: Sequence[SendRaw], *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Take one function per endpoint.
+    def __init__(
+        self,
+        senders: Sequence[SendRaw] | Callable[[], Sequence[SendRaw]],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take one function per endpoint, or what returns them: then each submission uses the endpoints of its moment.
 
         Raises:
             ConfigError: without any.
         """
         if not senders:
             raise ConfigError("there is no endpoint to send transactions to. Set the chain's rpc.")
-        self._senders = tuple(senders)
+        self._senders = senders
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda outcome: outcome[0] is Submission.MAYBE),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
@@ -59,12 +64,20 @@ class PublicSubmitter:
         )
 
     def submit(self, signed: SignedTx) -> tuple[Submission, str]:
-        """Send; returns the best outcome of all endpoints, and that node's words."""
+        """Send; returns the best outcome of all endpoints, and that node's words.
+
+        Raises:
+            IntegrityError: when no endpoint is of the right chain; nothing was sent.
+        """
         outcome: tuple[Submission, str] = self._retrying(lambda: self._everywhere(signed))
         return outcome
 
     def _everywhere(self, signed: SignedTx) -> tuple[Submission, str]:
-        outcomes = [_send(sender, signed) for sender in self._senders]
+        try:
+            senders = self._senders() if callable(self._senders) else self._senders
+        except Transient as error:
+            return Submission.MAYBE, str(error)
+        outcomes = [_send(sender, signed) for sender in senders]
         return min(outcomes, key=lambda outcome: _RANK.index(outcome[0]))
 
 

@@ -191,6 +191,21 @@ def test_another_hash_than_ours_is_maybe():
     assert PublicSubmitter([Wire("0x" + "cd" * 32)], sleep=lambda _: None).submit(signed())[0] is Submission.MAYBE
 
 
+def test_the_endpoints_of_the_moment_are_used():
+    wires = [Wire(OK)]
+    submitter = PublicSubmitter(lambda: wires, sleep=pytest.fail)
+    wires.append(Wire(OK))
+    submitter.submit(signed())
+    assert [len(wire.sent) for wire in wires] == [1, 1]
+
+
+def test_no_endpoint_at_the_moment_is_maybe():
+    def nobody():
+        raise RpcUnavailable("all down")
+
+    assert PublicSubmitter(nobody, sleep=lambda _: None).submit(signed()) == (Submission.MAYBE, "all down")
+
+
 def test_no_endpoint_is_a_config_error():
     with pytest.raises(ConfigError):
         PublicSubmitter([])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,9 @@ __all__ = ["App", "Mode", "journal_path", "load_plugins", "open_app"]
 
 #: Environment variable naming a checkpoint at which the process kills itself; for crash tests only.
 _KILL: Final = "KEEPER_KILL"
+
+#: Seconds after which positions are resolved afresh: a pool may have gained a reward token meanwhile.
+_BOOK_SECONDS: Final = 86_400.0
 
 
 class Mode(StrEnum):
@@ -92,7 +96,9 @@ class App:
     forks: Mapping[str, Fork]
     execute: Execute
     _resources: ExitStack
-    _books: dict[str, Book] = field(default_factory=dict)
+    #: What was resolved by chain, and when (monotonic seconds).
+    _books: dict[str, tuple[Book, float]] = field(default_factory=dict)
+    _resolving: threading.Lock = field(default_factory=threading.Lock)
     #: What each position's signer may sign; filled when its chain is resolved.
     _permissions: dict[str, tuple[Permission, ...]] = field(default_factory=dict)
 
@@ -121,15 +127,16 @@ class App:
         raise ConfigError(f"no position {position_id!r}; configured: {known}")
 
     def book(self, chain: str) -> Book:
-        """Resolve a chain once; a chain with failures is asked again next time."""
-        book = self._books.get(chain)
-        if book is None or book.failures:
-            context = self.contexts[chain]
-            book = resolve(context, context.chain.head())
-            self._books[chain] = book
-            for holding in book.holdings:
-                self._permissions[holding.position.id] = permissions_of(context.plugins, holding)
-        return book
+        """Resolve a chain once a day; a chain with failures is asked again next time. Threads may share it."""
+        with self._resolving:
+            book, since = self._books.get(chain, (None, 0.0))
+            if book is None or book.failures or self.clock.monotonic() - since > _BOOK_SECONDS:
+                context = self.contexts[chain]
+                book = resolve(context, context.chain.head())
+                self._books[chain] = (book, self.clock.monotonic())
+                for holding in book.holdings:
+                    self._permissions[holding.position.id] = permissions_of(context.plugins, holding)
+            return book
 
     def survey(self, only: Sequence[str] | None = None) -> list[Assessment]:
         """Look at positions (all by default) and decide, in the order of the config."""

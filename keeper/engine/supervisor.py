@@ -85,8 +85,7 @@ class ChainWatch:
         if context.stopping():
             return
         try:
-            if self.book is None or self.book.failures:
-                self._resolve()
+            self._resolve()
             if item == _GAS and self.state.cases:
                 self._gas_tick()
             else:
@@ -101,6 +100,8 @@ class ChainWatch:
     def _resolve(self) -> None:
         context, first = self.context, self.book is None
         book = self._resolve_book()
+        if book is self.book:
+            return
         if first or len(book.failures) != len(self.book.failures if self.book else ()):
             self._say_resolved(book)
         self.book = book

@@ -243,7 +243,13 @@ def _specs(
             own = specs.get(sale.reward.address, ())
             if len(own) < context.price_rules.min_sources and all(s.kind != "uniswap-v2" for s in own):
                 specs[sale.reward.address] = (*own, PriceSpec("uniswap-v2", {"pair": str(sale.route.pools[0])}))
-    return specs, frozenset(derived)
+    return {token: _distinct(given) for token, given in specs.items()}, frozenset(derived)
+
+
+def _distinct(specs: Iterable[PriceSpec]) -> tuple[PriceSpec, ...]:
+    """Leave out repetitions: the same pool or feed named twice is one opinion, not two that agree."""
+    seen = {(spec.kind, tuple(sorted((k, str(v).lower()) for k, v in spec.settings.items()))): spec for spec in specs}
+    return tuple(seen.values())
 
 
 def _ordered(needs: Mapping[Address, list[Address]]) -> list[Address]:

@@ -81,7 +81,8 @@ def _protocol(o: Observation) -> Reason:
 
 
 def _funding(o: Observation) -> Reason:
-    if o.underfunded:
+    pending = {amount.token.symbol for amount in o.pending if amount.raw > 0}
+    if o.underfunded and pending <= set(o.underfunded):  # one reward that can be paid is worth a harvest of its own
         tokens = ", ".join(o.underfunded)
         return Reason(ReasonCode.UNDERFUNDED, f"the paying contract holds less {tokens} than is pending")
     return _ok("rewards funded")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from app_kit import nonce, open_local, principal, sent_by, write_config
 
+from keeper.domain.decision import Verdict
 from keeper.domain.harvest import HarvestState
 from keeper.engine.context import ChainContext
 from keeper.engine.lap import resume
+from keeper.errors import LaneHeld, TxPending
 
 pytestmark = pytest.mark.devnet
 
@@ -65,3 +67,47 @@ def test_killed_at_any_point_the_next_start_finishes_the_compound_once(
     assert nonce(fresh_world, farmer) - first == LEGS
     assert len({tx["input"][:10] + tx["to"] for tx in txs}) == LEGS, "a leg went out twice"
     assert 0 <= grown - harvests[0].compounded.raw <= 2 * 10**6
+
+
+def test_an_open_compound_waits_for_prices_and_then_goes_on_by_new_ones(fresh_world, tmp_path, monkeypatch):
+    """Killed after the claim; meanwhile the feed contradicts the pool, and later both agree on another price."""
+    fresh_world.advance(7 * 86_400)
+    config = write_config(fresh_world, tmp_path)
+    farmer = fresh_world.farmer.address
+    kill_at(monkeypatch, "confirmed", 1)
+    with open_local(config) as app, pytest.raises(Killed):
+        app.compound("usdc-aave")
+    monkeypatch.undo()
+    claimed = fresh_world.balance_of(fresh_world.aave, farmer).raw
+
+    fresh_world.set_price("AAVE", 200 * 10**8)
+    with open_local(config) as app:
+        (pending,) = resume(app.contexts["local"], app.book("local"), farmer)
+        assert isinstance(pending, TxPending)
+        assert "AAVE" in str(pending)
+        assert fresh_world.balance_of(fresh_world.aave, farmer).raw == claimed, "nothing was sold meanwhile"
+
+    fresh_world.set_price("AAVE", 149 * 10**8)
+    with open_local(config) as app:
+        (done,) = resume(app.contexts["local"], app.book("local"), farmer)
+        assert done.state is HarvestState.DONE
+        assert done.compounded.raw > 0
+
+
+def test_two_keepers_never_share_an_account(fresh_world, tmp_path):
+    config = write_config(fresh_world, tmp_path)
+    with open_local(config), pytest.raises(LaneHeld, match="stop that keeper first"):
+        open_local(config)
+
+
+def test_a_simulation_that_reverts_blocks_before_anything_is_sent(fresh_world, tmp_path):
+    fresh_world.advance(7 * 86_400)
+    config = write_config(fresh_world, tmp_path)
+    config.write_text(config.read_text().replace('id = "usdc-aave"', 'id = "usdc-aave"\nmax_slippage = 1'))
+    first = nonce(fresh_world, fresh_world.farmer.address)
+    with open_local(config) as app:
+        outcome = app.compound("usdc-aave")
+        assert app.store.harvests() == []
+    assert outcome.decision.verdict is Verdict.BLOCKED
+    assert "INSUFFICIENT_OUTPUT_AMOUNT" in outcome.decision.reasons[0].text
+    assert nonce(fresh_world, fresh_world.farmer.address) == first

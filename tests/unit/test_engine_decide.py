@@ -167,6 +167,14 @@ def test_an_underfunded_farm_blocks():
     assert (decision.verdict, decision.code) == (Verdict.BLOCKED, ReasonCode.UNDERFUNDED)
 
 
+def test_one_reward_that_can_be_paid_is_not_held_up_by_another_that_cannot():
+    base = case("250")
+    other = token(20, "JOE")
+    two = (*base.observation.pending, Amount(other, 10**18))
+    observed = replace(base.observation, pending=two, underfunded=("JOE",))
+    assert decide(replace(base, observation=observed)).verdict is Verdict.HARVEST
+
+
 def test_a_large_share_of_the_pool_dilutes_its_own_yield():
     base = case("250")
     half = Accrual(base.observation.accruals[0].per_year, own_share_ppm=500_000)

@@ -323,7 +323,7 @@ class _Builder:
             return chain, RecordOnlySubmitter(), {}
         for key in {key.address: key for key in keys.values() if any(p.owner == key.address for p in positions)}:
             self._lock(name, key)
-        return chain, PublicSubmitter(chain.senders(), sleep=self.clock.sleep), keys
+        return chain, PublicSubmitter(chain.senders, sleep=self.clock.sleep), keys
 
     def _fork(
         self, name: str, facts: ChainFacts, origin: str, positions: Sequence[Position]

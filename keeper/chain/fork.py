@@ -7,6 +7,7 @@ Nobody's key is needed: the fork signs for an account by impersonation. What the
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
@@ -63,9 +64,12 @@ class _Sent:
 class ForkChain(EvmChain):
     """A chain that also finds receipts by the stand-in hashes of impersonated transactions."""
 
-    def __init__(self, facts: ChainFacts, pool: Pool, sent: _Sent) -> None:
+    def __init__(self, facts: ChainFacts, pool: Pool, sent: _Sent, mined: Callable[[], None] = lambda: None) -> None:
+        """``mined`` is called when a transaction of ours is first seen to be mined."""
         super().__init__(facts, pool)
         self._sent = sent
+        self._mined = mined
+        self._seen: set[str] = set()
 
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Return a receipt under the hash that was asked for; ``None`` for unknown hashes."""
@@ -73,6 +77,9 @@ class ForkChain(EvmChain):
         found = super().receipt(real or tx_hash)
         if found is None or real is None:
             return found
+        if real not in self._seen:
+            self._seen.add(real)
+            self._mined()
         return Receipt(
             tx_hash=tx_hash,
             block_number=found.block_number,
@@ -137,7 +144,7 @@ class Fork:
         self._facts = facts
         pool = Pool(facts.name, facts.chain_id, [Endpoint(node.url, timeout=_TIMEOUT)], events=events)
         #: The fork as the engine sees a chain.
-        self.chain = ForkChain(facts, pool, self._sent)
+        self.chain = ForkChain(facts, pool, self._sent, self.hold_gas_price)
         #: Base fee of the next block when the fork began, wei; read on first use, 0 on chains without one.
         self._base_fee: int | None = None
 
@@ -213,7 +220,9 @@ def open_fork(
     finally:
         origin_pool.close()
     node = LocalNode.start(binary=binary, chain_id=facts.chain_id, fork_url=origin_rpc_url, fork_block=block)
-    return Fork(node, facts, sink)
+    fork = Fork(node, facts, sink)
+    fork.hold_gas_price()
+    return fork
 
 
 def stand_in(request: TxRequest) -> bytes:

@@ -153,8 +153,8 @@ def run(argv: Sequence[str] | None = None, command: Callable[..., Any] = cli.mai
     except (KeyboardInterrupt, click.Abort, EOFError):
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
+    except (BrokenPipeError, SystemExit) as error:
+        return _ended(error)
     except KeeperError as error:
         _tell(error)
         return exit_code_for(error)
@@ -189,8 +189,15 @@ def _unexpected(error: Exception, args: Sequence[str]) -> int:
     return ExitCode.UNEXPECTED
 
 
+def _ended(error: BrokenPipeError | SystemExit) -> int:
+    """Judge an early end: click meets a broken pipe first sometimes, and makes exit 1 of it."""
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+        return _reader_left()
+    return error.code if isinstance(error.code, int) else ExitCode.UNEXPECTED
+
+
 def _reader_left() -> int:
     """``keeper ... | head`` is not an error; point stdout at nothing so that the interpreter's last flush is quiet."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, 1)
     return ExitCode.OK

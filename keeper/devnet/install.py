@@ -38,6 +38,15 @@ _MULTICALL_INTEGRITY: Final = "LSvREzKT7xFXpmxW2YFJ/OtcZRkSGLp5zywSgadBf0qQCeqh2
 _MULTICALL_MEMBER: Final = "package/_cjs/constants/contracts.js"
 _MULTICALL_FILE: Final = "multicall3.hex"
 
+#: The same package's chain definitions, kept beside it: what the shipped chain facts are compared with in the tests.
+_CHAIN_MEMBERS: Final = (
+    "op-stack/chainConfig.ts",
+    *(
+        f"chains/definitions/{name}.ts"
+        for name in ("mainnet", "bsc", "polygon", "avalanche", "arbitrum", "optimism", "base")
+    ),
+)
+
 #: Parts of the packages that nothing here reads; removed after the install because they are two thirds of it.
 _UNUSED: Final = (
     "@aave/core-v3/artifacts/build-info",
@@ -112,7 +121,7 @@ def multicall3_runtime() -> str:
 def _fingerprint() -> str:
     """Hash of everything that decides what is installed."""
     digest = hashlib.sha256((_NPM_FILES / "package-lock.json").read_bytes())
-    digest.update(repr((_MULTICALL_PACKAGE, _MULTICALL_INTEGRITY, _UNUSED)).encode())
+    digest.update(repr((_MULTICALL_PACKAGE, _MULTICALL_INTEGRITY, _CHAIN_MEMBERS, _UNUSED)).encode())
     return digest.hexdigest()
 
 
@@ -139,7 +148,9 @@ def _install(home: Path) -> None:
         finally:
             pack.kill()
             pack.wait()
-        code = _read_multicall(next(Path(scratch).glob("*.tgz")))
+        archive = next(Path(scratch).glob("*.tgz"))
+        code = _read_multicall(archive)
+        _keep_chains(archive, home / "viem")
     (home / _MULTICALL_FILE).write_text(code)
     for folder in _UNUSED:
         shutil.rmtree(home / "node_modules" / folder, ignore_errors=True)
@@ -178,6 +189,17 @@ def _read_multicall(archive: Path) -> str:
     assert match is not None
     # What follows the constructor's `codecopy; return; invalid` is the runtime code.
     return "0x" + match[1].partition("f3fe")[2]
+
+
+def _keep_chains(archive: Path, folder: Path) -> None:
+    """Copy the chain definitions out of the (already checked) package."""
+    with tarfile.open(archive) as tar:
+        for name in _CHAIN_MEMBERS:
+            member = tar.extractfile(f"package/{name}")
+            assert member is not None
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(member.read())
 
 
 def _main() -> int:

@@ -27,11 +27,11 @@ VIEM = {
 
 
 def viem_folder() -> Path | None:
-    """Find the devnet's npm tree, wherever it is installed."""
+    """Find viem's definitions in the devnet install, wherever it is."""
     checkout = Path(__file__).resolve().parents[2] / ".cache" / "devnet"
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "keeper" / "devnet"
     homes = [os.environ.get("KEEPER_DEVNET_HOME"), checkout, cache]
-    folders = [Path(home) / "node_modules" / "viem" / "chains" / "definitions" for home in homes if home]
+    folders = [Path(home) / "viem" / "chains" / "definitions" for home in homes if home]
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
@@ -83,7 +83,7 @@ def test_no_fact_for_a_chain_that_does_not_ship() -> None:
 def test_facts_equal_viems(name: str) -> None:
     folder = viem_folder()
     if folder is None:
-        pytest.skip("npm package viem is not in the devnet installation")
+        pytest.skip("the devnet is not installed; `make devnet` does it")
     text = (folder / f"{VIEM[name]}.ts").read_text()
     if "...chainConfig" in text:
         text += (folder.parents[1] / "op-stack" / "chainConfig.ts").read_text()

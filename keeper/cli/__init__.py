@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 
@@ -144,6 +144,7 @@ def cli(
 def run(argv: Sequence[str] | None = None, command: Callable[..., Any] = cli.main) -> int:
     """Run one command line and return its exit code; no error gets past this."""
     args = list(sys.argv[1:] if argv is None else argv)
+    stdout = sys.stdout
     try:
         result = command(args=args, prog_name="keeper", standalone_mode=False)
         sys.stdout.flush()
@@ -154,7 +155,7 @@ def run(argv: Sequence[str] | None = None, command: Callable[..., Any] = cli.mai
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
     except (BrokenPipeError, SystemExit) as error:
-        return _ended(error)
+        return _ended(error, stdout)
     except KeeperError as error:
         _tell(error)
         return exit_code_for(error)
@@ -189,9 +190,9 @@ def _unexpected(error: Exception, args: Sequence[str]) -> int:
     return ExitCode.UNEXPECTED
 
 
-def _ended(error: BrokenPipeError | SystemExit) -> int:
-    """Judge an early end: click meets a broken pipe first sometimes, and makes exit 1 of it."""
-    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+def _ended(error: BrokenPipeError | SystemExit, stdout: TextIO) -> int:
+    """Judge an early end: where click meets the broken pipe first, it replaces stdout and makes exit 1 of it."""
+    if isinstance(error, BrokenPipeError) or sys.stdout is not stdout:
         return _reader_left()
     return error.code if isinstance(error.code, int) else ExitCode.UNEXPECTED
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from keeper.config.models import SignerConfig
     from keeper.store.sqlite import SqliteStore
 
-__all__ = ["App", "Mode", "journal_path", "load_plugins", "open_app"]
+__all__ = ["App", "Mode", "journal_path", "load_plugins", "open_app", "open_key"]
 
 #: Environment variable naming a checkpoint at which the process kills itself; for crash tests only.
 _KILL: Final = "KEEPER_KILL"
@@ -371,32 +371,40 @@ class _Builder:
     def _keys(self) -> dict[str, KeySigner]:
         """Open the keys of all positions; a key nobody uses stays closed."""
         used = dict.fromkeys(p.signer for p in self.loaded.settings.positions if p.signer is not None)
-        opened = {name: self._open_key(self.loaded.settings.signers[name]) for name in used}
+        signers = self.loaded.settings.signers
+        opened = {name: open_key(signers[name], self.loaded.env, self.keep_secret) for name in used}
         return {name: key for name, key in opened.items() if key is not None}
 
-    def _open_key(self, config: SignerConfig) -> KeySigner | None:
-        """Open one key, and tell redaction its secrets first; ``None`` for an account that is only watched."""
-        from keeper.signers.env_key import EnvKeySigner
-        from keeper.signers.keystore import KeystoreSigner
-        from keeper.signers.secrets import read_secret_env, read_secret_file
-        from keeper.signers.signing import check_backend
 
-        variable = getattr(config, "password_env", None) or getattr(config, "variable", None)
-        if variable is not None and variable in self.loaded.env:
-            os.environ.setdefault(variable, self.loaded.env[variable])  # .env counts as the environment
-        if config.kind == "watch":
-            return None
-        check_backend()
-        if config.kind == "env-key":
-            self.keep_secret(read_secret_env(config.variable))
-            return EnvKeySigner(config.variable, allow=config.allow_env_key, expect=config.address)
-        secret = read_secret_file(config.password_file) if config.password_file else read_secret_env(str(variable))
-        self.keep_secret(secret)
-        key = KeystoreSigner(
-            config.path, password_file=config.password_file, password_env=config.password_env, expect=config.address
-        )
-        key.unlock()
-        return key
+def open_key(
+    config: SignerConfig, env: Mapping[str, str], keep_secret: Callable[[str], None] = lambda _: None
+) -> KeySigner | None:
+    """Open one key, and tell redaction its secrets first; ``None`` for an account that is only watched.
+
+    Raises:
+        KeyUnavailable: with what to do.
+    """
+    from keeper.signers.env_key import EnvKeySigner
+    from keeper.signers.keystore import KeystoreSigner
+    from keeper.signers.secrets import read_secret_env, read_secret_file
+    from keeper.signers.signing import check_backend
+
+    variable = getattr(config, "password_env", None) or getattr(config, "variable", None)
+    if variable is not None and variable in env:
+        os.environ.setdefault(variable, env[variable])  # .env counts as the environment
+    if config.kind == "watch":
+        return None
+    check_backend()
+    if config.kind == "env-key":
+        keep_secret(read_secret_env(config.variable))
+        return EnvKeySigner(config.variable, allow=config.allow_env_key, expect=config.address)
+    secret = read_secret_file(config.password_file) if config.password_file else read_secret_env(str(variable))
+    keep_secret(secret)
+    key = KeystoreSigner(
+        config.path, password_file=config.password_file, password_env=config.password_env, expect=config.address
+    )
+    key.unlock()
+    return key
 
 
 def rehearse_only(context: ChainContext, work: Work) -> Harvest:

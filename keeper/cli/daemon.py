@@ -25,7 +25,6 @@ from keeper.web.server import OpsServer
 
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded
-    from keeper.notify.metrics import MetricsSink
 
 __all__ = ["Daemon"]
 
@@ -51,8 +50,8 @@ class _Running:
 class Daemon:
     """Runs until a signal says otherwise. Handlers only set fields; the loop acts on them."""
 
-    def __init__(self, session: Session, metrics: MetricsSink, reload: Callable[[], Loaded]) -> None:
-        """Make a daemon; ``reload`` loads and checks the config again."""
+    def __init__(self, session: Session, metrics: Callable[[], bytes], reload: Callable[[], Loaded]) -> None:
+        """Make a daemon; ``metrics`` is what the ops port exposes, ``reload`` loads and checks the config again."""
         self._session = session
         self._metrics = metrics
         self._reload = reload
@@ -79,6 +78,11 @@ class Daemon:
                     return ExitCode.OK
                 self._running = self._change(self._running.app.loaded, following)
 
+    @property
+    def last_beat(self) -> float:
+        """Unix seconds of the loop's last turn; 0 before the first."""
+        return self._running.heartbeat.last_beat if self._running is not None else 0.0
+
     # ------------------------------------------------------------------------------------ one config
 
     def _open(self, loaded: Loaded) -> _Running:
@@ -87,7 +91,7 @@ class Daemon:
             heartbeat = Heartbeat(loaded.heartbeat_file)
             watches = app.watches()
             if loaded.settings.web.enabled:
-                server = OpsServer(loaded.settings.web.listen, self._health, self._metrics.exposition)
+                server = OpsServer(loaded.settings.web.listen, self._health, self._metrics)
                 resources.enter_context(server)
             supervisor = Supervisor(watches, heartbeat=self._tick, tick_seconds=_TICK)
             self._health.watches = watches
@@ -142,8 +146,8 @@ class Daemon:
         app = running.app
         app.clock.stop()
         busy = sum(not lane.worker.idle for watch in running.supervisor.watches for lane in watch.lanes.values())
-        name = signal.Signals(self._stop_signal).name if self._stop_signal else "SIGHUP"
-        self._emit(EventName.DAEMON_DRAINING, signal=name, in_flight=busy)
+        if self._stop_signal:
+            self._emit(EventName.DAEMON_DRAINING, signal=signal.Signals(self._stop_signal).name, in_flight=busy)
         deadline: float | None = None
         while not running.supervisor.drain(_TICK):
             running.heartbeat.beat()

@@ -75,9 +75,10 @@ def _serve(options: Globals, loaded: Loaded) -> int:
     from keeper.cli.session import open_session
     from keeper.notify.metrics import MetricsSink
 
-    metrics = MetricsSink(__version__)
+    metrics = MetricsSink(__version__, heartbeat=lambda: daemon.last_beat)
     with open_session(loaded, metrics) as session:
-        return Daemon(session, metrics, lambda: load_config(options)).run(loaded)
+        daemon = Daemon(session, metrics.exposition, lambda: load_config(options))
+        return daemon.run(loaded)
 
 
 def _rehearse(options: Globals, loaded: Loaded, mode: Mode, seconds: int, *, once: bool) -> int:

@@ -158,6 +158,8 @@ class _Theatre:
 
     def _look(self) -> None:
         """Compare with the twin, once a day."""
+        if self.scorer.moments and self.scorer.moments[-1].at == self.now:
+            return
         harvests = self.ours.store.harvests(limit=10_000)
         self.scorer.gas_used = measured_gas([h for h in harvests if h.state is HarvestState.DONE])
         seen = self.ours.survey()

@@ -26,7 +26,7 @@ __all__ = ["command", "parse_since"]
 #: More compounds than one person's journal will ever hold.
 _ALL = 1_000_000
 
-_SPAN = re.compile(r"(\d{1,6})([smhdw])\Z")
+_SPAN = re.compile(r"([0-9]{1,6})([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 _ENTRY_COLUMNS = (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "parse_span"]
 
-_SPAN = re.compile(r"(\d{1,4})([smhdw])\Z")
+_SPAN = re.compile(r"([0-9]{1,4})([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 #: Longest warp: prices that stand still for longer say nothing.

@@ -32,6 +32,9 @@ _TIMEOUT: Final = 60.0
 #: Most blocks mined by one warp: 250 take a tenth of a second, 5,000 take most of a minute.
 _WARP_BLOCKS: Final = 250
 
+#: Seconds that pass at most between two transactions on the fork.
+_LONGEST_BLOCK: Final = 12
+
 #: Gas money given by ``Fork.fund``: 100 of the gas token, in wei.
 _FUNDS: Final = 100 * 10**18
 
@@ -112,9 +115,11 @@ class ImpersonatingSubmitter:
 
     name = "fork"
 
-    def __init__(self, node: LocalNode, sent: _Sent) -> None:
+    def __init__(self, node: LocalNode, sent: _Sent, block_seconds: int = 1) -> None:
+        """``block_seconds`` pass before each transaction, as they would on the chain: gas depends on it."""
         self._node = node
         self._sent = sent
+        self._block_seconds = block_seconds
 
     def submit(self, signed: SignedTx) -> tuple[Submission, str]:
         """Send by impersonation. The same bytes again are KNOWN, as in any pool."""
@@ -126,6 +131,7 @@ class ImpersonatingSubmitter:
             if request.nonce < used:
                 return Submission.NONCE_USED, f"nonce too low: next nonce {used}, tx nonce {request.nonce}"
             self._node.rpc("anvil_impersonateAccount", request.sender)
+            self._node.rpc("evm_increaseTime", hex(self._block_seconds))
             real = str(self._node.rpc("eth_sendTransaction", _as_rpc(request)))
         except RpcRejected as error:
             return Submission.REFUSED, str(error)
@@ -155,7 +161,8 @@ class Fork:
 
     def impersonator(self, owner: Address) -> tuple[ImpersonatedKey, ImpersonatingSubmitter]:
         """Return what stands for the owner's key, and the submitter that goes with it."""
-        return ImpersonatedKey(owner), ImpersonatingSubmitter(self._node, self._sent)
+        seconds = max(1, min(self._facts.block_time_ms // 1000, _LONGEST_BLOCK))
+        return ImpersonatedKey(owner), ImpersonatingSubmitter(self._node, self._sent, seconds)
 
     def warp(self, seconds: int) -> None:
         """Let ``seconds`` pass, in blocks of the chain's own pace for as many as are quickly mined.

@@ -127,7 +127,14 @@ def close(store, done: Harvest) -> None:
     store.open_harvest(replace(done, state=HarvestState.OPEN), plan)
     entries = [
         LedgerEntry(
-            done.id, "0x" + "cd" * 32, 3, 45_000_001, THEN, "claim", Amount(CAKE, 34 * 10**18), dollars("80.05")
+            done.id,
+            "0x" + done.id[1:].zfill(64),
+            3,
+            45_000_001,
+            THEN,
+            "claim",
+            Amount(CAKE, 34 * 10**18),
+            dollars("80.05"),
         )
     ]
     finished = replace(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
 
-from keeper.cli import run
+from keeper.cli import COMMANDS, run
 from keeper.cli.ledger import parse_since
 from keeper.cli.modes import DryRunCommand, dry_run_option
 from keeper.cli.progress import Progress
@@ -86,3 +89,14 @@ def test_progress_tells_legs_and_remembers_a_refusal(capsys):
     progress.emit(Event(EventName.POLICY_DENIED, Level.ERROR, {"position": "x", "error": "no"}))
     assert progress.denied
     assert capsys.readouterr().err == "  1/4  claim UNI: mined in block 7, 12,345 gas, received 3 UNI\n"
+
+
+def test_every_command_and_schema_is_documented():
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "reference" / "commands.md").read_text()
+    for name in COMMANDS:
+        assert f"\n## keeper {name}\n" in page
+    sources = "".join(file.read_text() for file in (root / "keeper" / "cli").glob("*.py"))
+    schemas = set(re.findall(r'emit_json\(\s*"(keeper\.[a-z-]+/\d+)"', sources))
+    assert schemas
+    assert [schema for schema in sorted(schemas) if schema not in page] == []

@@ -76,8 +76,14 @@ class _Child:
     def _run(self, command: Sequence[str], environment: dict[str, str], started: threading.Event) -> None:
         trampoline = [sys.executable, "-I", "-S", "-c", _TRAMPOLINE, str(os.getpid()), *command]
         try:
+            # A group of its own: Ctrl-C is for us, who still want to ask it things before it ends.
             self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
-                trampoline, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, env=environment
+                trampoline,
+                stdin=subprocess.DEVNULL,
+                stdout=self.output,
+                stderr=self.output,
+                env=environment,
+                process_group=0,
             )
         finally:
             started.set()

@@ -112,9 +112,9 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Se
     from rich.markup import escape
     from rich.table import Table
 
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column, header in enumerate(headers):
-        grid.add_column(header, justify="right" if column in right else "left", overflow="fold")
+        grid.add_column(header, justify="right" if column in right else "left", overflow="fold", no_wrap=column == 0)
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
     Console(file=sys.stdout, highlight=False).print(grid)

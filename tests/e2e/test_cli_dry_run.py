@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
 import pytest
 from app_kit import nonce, write_config
 from chain_kit import Proxy
-from cli_kit import Line
+from cli_kit import Line, environment, wait_for
 
 pytestmark = pytest.mark.devnet
 
@@ -101,3 +109,24 @@ def test_a_harvest_can_be_rehearsed_too(fresh_world, origin, line):
     assert "rehearsed on a fork" in shown.out
     assert fresh_world.block_number == block
     assert writes(origin) == []
+
+
+def test_ctrl_c_on_the_terminal_still_gives_the_report(fresh_world, line):
+    command = [sys.executable, "-m", "keeper", "--config", str(line.config), "run", "--dry-run", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True, env=environment()
+    ) as process:
+        state = line.config.parent / "state" / "dry-run.db"
+        wait_for(lambda: state.exists() and any(harvested(state)), 60)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to keeper and all its children
+        report = json.loads(process.communicate(timeout=60)[0])
+    assert process.returncode == 130
+    assert report["compounds"]
+
+
+def harvested(state):
+    with closing(sqlite3.connect(f"{state.as_uri()}?mode=ro", uri=True)) as journal:
+        try:
+            return journal.execute("SELECT count(*) FROM harvests WHERE state = 'done'").fetchone()
+        except sqlite3.Error:
+            return (0,)

@@ -153,6 +153,24 @@ def test_the_packages_of_what_is_real_are_the_pinned_ones():
     assert f"**anvil** {wanted['@foundry-rs/anvil-linux-amd64']}" in page
 
 
+def test_the_pass_lines_are_those_of_the_benchmark():
+    page = (ROOT / "docs" / "explanation" / "performance.md").read_text()
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")]
+    lines = {row[0]: row[1] for row in cells[1:]}
+    measured = (ROOT / "tests" / "bench" / "measure.py").read_text()
+    limit, head = (int(n) for n in re.search(r"math\.ceil\(positions / (\d+)\) \+ (\d+)", measured).groups())
+
+    assert {lines[f"read cycle / floor, {n}"] for n in ("1,000 positions (3,000 views)", "10,000 positions")} == {
+        re.search(r'Row\("P1", detail, ours / floor, ([\d.]+),', measured)[1]
+    }
+    assert f"exponent, {lines['growth exponent of the time from 1,000 to 10,000']}," in measured
+    for size in (1_000, 10_000):
+        assert int(lines[f"requests for one cycle, {size:,} positions"]) == -(-size // limit) + head
+    assert f"holds about {limit} positions" in page
+    assert f"each / 1000, {float(lines['memory for each further position'].split()[0])}," in measured
+    assert re.search(rf"median\(cpu\) / bare,\s+{lines['CPU of `keeper --help` / bare python']},", measured)
+
+
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     return installed_catalogue()

@@ -76,7 +76,7 @@ def resolve(line: str) -> tuple[click.Command, list[str]]:
     words = shlex.split(line)[1:]
     while words and words[0].startswith("-"):  # the group's own options
         name = words.pop(0)
-        option = next((p for p in cli.params if name.partition("=")[0] in p.opts), None)
+        option = next((p for p in cli.get_params(click.Context(cli)) if name.partition("=")[0] in p.opts), None)
         assert option is not None, f"{line}: keeper has no option {name}"
         if not (getattr(option, "is_flag", False) or getattr(option, "count", False) or "=" in name):
             words.pop(0)

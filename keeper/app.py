@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from keeper.config.plugins import discover
 from keeper.domain.decision import Verdict
 from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, HarvestState
+from keeper.domain.ids import content_id
 from keeper.domain.money import Address, UsdWad
 from keeper.domain.position import Position
 from keeper.engine.clock import SystemClock
@@ -31,7 +33,7 @@ from keeper.engine.plan import permissions_of
 from keeper.engine.resolve import Book, resolve, with_params
 from keeper.engine.supervisor import Cadence, ChainWatch
 from keeper.engine.survey import Assessment, survey
-from keeper.errors import ConfigError
+from keeper.errors import ConfigError, IntegrityError
 from keeper.ports import Chain, EventSink, KeySigner, Permission, PriceSpec, Signer, Submitter
 
 if TYPE_CHECKING:
@@ -40,10 +42,16 @@ if TYPE_CHECKING:
     from keeper.config.models import SignerConfig
     from keeper.store.sqlite import SqliteStore
 
-__all__ = ["App", "Mode", "journal_path", "load_plugins", "open_app", "open_key"]
+__all__ = ["App", "Mode", "journal_path", "load_plugins", "open_app", "open_key", "pin_key"]
 
 #: Environment variable naming a checkpoint at which the process kills itself; for crash tests only.
 _KILL: Final = "KEEPER_KILL"
+
+#: Seconds that the newest block may be old before nothing is decided by it (or 30 block times, if that is more).
+_HEAD_AGE: Final = 600
+
+#: Chain ids that many unrelated local chains share; there the same account is not the same lane.
+_DEVELOPMENT_CHAINS: Final = frozenset({1337, 31337})
 
 #: Seconds after which positions are resolved afresh: a pool may have gained a reward token meanwhile.
 _BOOK_SECONDS: Final = 86_400.0
@@ -75,6 +83,11 @@ def load_plugins() -> Plugins:
     if broken:
         raise ConfigError(broken)
     return Plugins(**{group: plugins.found for group, plugins in groups.items()})
+
+
+def pin_key(position_id: str) -> str:
+    """Name the flag that remembers what a position's contracts said first; ``keeper unblock`` clears it."""
+    return f"pin:{position_id}"
 
 
 def journal_path(loaded: Loaded, mode: Mode = Mode.LIVE) -> Path:
@@ -132,11 +145,33 @@ class App:
             book, since = self._books.get(chain, (None, 0.0))
             if book is None or book.failures or self.clock.monotonic() - since > _BOOK_SECONDS:
                 context = self.contexts[chain]
-                book = resolve(context, context.chain.head())
+                found = resolve(context, context.chain.head())
+                allowed = {h.position.id: permissions_of(context.plugins, h) for h in found.holdings}
+                book = self._pinned(found, allowed) if self.mode is Mode.LIVE else found
+                self._permissions.update({h.position.id: allowed[h.position.id] for h in book.holdings})
                 self._books[chain] = (book, self.clock.monotonic())
-                for holding in book.holdings:
-                    self._permissions[holding.position.id] = permissions_of(context.plugins, holding)
             return book
+
+    def _pinned(self, book: Book, allowed: Mapping[str, tuple[Permission, ...]]) -> Book:
+        """Leave out positions whose contracts now answer so that their key could sign something new.
+
+        What may be signed follows from what contracts say of themselves (which token is the reward); the first answer
+        is remembered, and an endpoint that answers differently later widens nothing.
+        """
+        failures = dict(book.failures)
+        for holding in book.holdings:
+            position = holding.position
+            config, said = content_id(position), content_id(sorted(map(repr, allowed[position.id])))
+            pinned_config, _, pinned = (self.store.get_flag(pin_key(position.id)) or ":").partition(":")
+            if pinned_config != config:
+                self.store.set_flag(pin_key(position.id), f"{config}:{said}")
+            elif pinned != said:
+                failures[position.id] = IntegrityError(
+                    f"{position.id}: its contracts (or the endpoint) answer differently than when keeper first saw "
+                    "them; look at `keeper positions`, then accept it with `keeper unblock`"
+                )
+        kept = tuple(h for h in book.holdings if h.position.id not in failures)
+        return replace(book, holdings=kept, failures=failures)
 
     def survey(self, only: Sequence[str] | None = None) -> list[Assessment]:
         """Look at positions (all by default) and decide, in the order of the config."""
@@ -292,6 +327,9 @@ class _Builder:
             poll_seconds=max(0.05, min(facts.block_time_ms / 1000, 2.0)),
             stopping=self.clock.stopping,
             checkpoint=_kill_point(os.environ.get(_KILL)),
+            max_head_age_seconds=None
+            if self.mode is Mode.DRY_RUN
+            else max(_HEAD_AGE, 30 * facts.block_time_ms // 1000),
         )
 
     def _price_specs(self, name: str) -> dict[Address, tuple[PriceSpec, ...]]:
@@ -348,8 +386,13 @@ class _Builder:
     def _lock(self, chain: str, owner: Address) -> None:
         from keeper.store.lock import LaneLock
 
-        lock = LaneLock(journal_path(self.loaded, self.mode), f"{chain}:{owner}")
-        self.resources.enter_context(lock)
+        self.resources.enter_context(LaneLock(journal_path(self.loaded, self.mode), f"{chain}:{owner}"))
+        chain_id = self.loaded.chain_facts(chain).chain_id
+        if chain_id not in _DEVELOPMENT_CHAINS:
+            # Beside the journal is not enough: another config may name another state folder for the same key.
+            folder = Path(tempfile.gettempdir()) / f"keeper-{os.getuid()}"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self.resources.enter_context(LaneLock(folder / "lane", f"{chain_id}:{owner}"))
 
     def _guard(self, key: KeySigner, facts: ChainFacts, limits: Limits, store: SqliteStore) -> Signer:
         from keeper.signers import policy

@@ -15,6 +15,7 @@ KeeperError
   TxError
     SimulationReverted     the chain says the call would fail
     TxReverted             it was mined and failed (exit 5)
+    TxReplaced             another transaction provably took its nonce
     TxPending              outcome still open; the journal has it (exit 6)
     HarvestPaidNothing     it was mined, and nothing came in
   SignerError
@@ -56,6 +57,7 @@ __all__ = [
     "Transient",
     "TxError",
     "TxPending",
+    "TxReplaced",
     "TxReverted",
 ]
 
@@ -152,6 +154,10 @@ class SimulationReverted(TxError):
 
 class TxReverted(TxError):
     """Mined with status 0."""
+
+
+class TxReplaced(TxError):
+    """Another transaction provably took the nonce; this one can never be mined."""
 
 
 class TxPending(TxError):

@@ -304,6 +304,10 @@ class Chain(Protocol):
         """Transaction counts."""
         ...
 
+    def used_by(self, account: Address, nonce: int) -> tuple[str, int] | None:
+        """Hash and block of the mined transaction with this nonce; ``None`` when there is none or it cannot be told."""
+        ...
+
     def balance(self, account: Address) -> int:
         """Wei held by an account."""
         ...

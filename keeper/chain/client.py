@@ -70,6 +70,41 @@ class EvmChain:
         latest, pending = (uint(_or_raise(answer), "a transaction count") for answer in answers)
         return Nonces(latest, pending)
 
+    def used_by(self, account: Address, nonce: int) -> tuple[str, int] | None:
+        """Return hash and block of the mined transaction with this nonce: the proof that the nonce is gone.
+
+        Looks where the account's transaction count crosses the nonce; ``None`` when it has not, or when the endpoint no
+        longer has the state of that time.
+        """
+        high = self.head().number
+        if self._count(account, high) <= nonce:
+            return None
+        step = 1
+        try:
+            while high - step > 0 and self._count(account, high - step) > nonce:
+                step *= 4
+            low = max(high - step, 0)  # count(low) <= nonce < count(high), or low is the first block
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if self._count(account, middle) > nonce else (middle, high)
+        except RpcRejected:
+            return None
+        return self._find(account, nonce, high)
+
+    def _count(self, account: Address, number: int) -> int:
+        return uint(self.pool.call("eth_getTransactionCount", (account, hex(number))), "a transaction count")
+
+    def _find(self, account: Address, nonce: int, number: int) -> tuple[str, int] | None:
+        block = self.pool.call("eth_getBlockByNumber", (hex(number), True))
+        for tx in block.get("transactions", ()) if isinstance(block, dict) else ():
+            if (
+                isinstance(tx, dict)
+                and str(tx.get("from")).lower() == account
+                and int(tx.get("nonce", "0x0"), 16) == nonce
+            ):
+                return str(tx["hash"]), number
+        return None
+
     def balance(self, account: Address) -> int:
         """Return the wei held by an account."""
         return uint(self.pool.call("eth_getBalance", (account, "latest")), "a balance")

@@ -82,7 +82,8 @@ class Loaded:
                 settings: dict[str, str | int] = {"feed": feed.feed, "max_age_seconds": feed.max_age_seconds, **uptime}
                 specs[name, token] = (PriceSpec("chainlink", MappingProxyType(settings)),)
         for block in self.settings.prices.tokens:
-            own = tuple(_price_spec(source) for source in block.sources)
+            watched = self.chain_facts(block.chain).sequencer_feed
+            own = tuple(_with_uptime(_price_spec(source), watched) for source in block.sources)
             trusted = () if any(spec.kind == "chainlink" for spec in own) else specs.get((block.chain, block.token), ())
             specs[block.chain, block.token] = (*trusted, *own)
         return MappingProxyType(specs)
@@ -119,6 +120,13 @@ class Loaded:
 def _price_spec(source: Mapping[str, str | int]) -> PriceSpec:
     settings = {key: value for key, value in source.items() if key != "kind"}
     return PriceSpec(str(source["kind"]), MappingProxyType(settings))
+
+
+def _with_uptime(spec: PriceSpec, uptime: Address | None) -> PriceSpec:
+    """Give a feed of one's own the chain's sequencer check too: a price from before an L2's stop is no price."""
+    if spec.kind != "chainlink" or uptime is None or "sequencer_feed" in spec.settings:
+        return spec
+    return PriceSpec(spec.kind, MappingProxyType({**spec.settings, "sequencer_feed": uptime}))
 
 
 def state_folder(env: Mapping[str, str]) -> FilePath:

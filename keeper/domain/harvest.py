@@ -19,6 +19,8 @@ class HarvestState(StrEnum):
     DONE = "done"
     #: Given up after a leg could not be done; what was claimed stays in the wallet and is named.
     FAILED = "failed"
+    #: Dropped before anything was signed: it cost nothing, counts as no failure, and is decided afresh.
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

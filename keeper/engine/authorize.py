@@ -20,13 +20,16 @@ from keeper.domain.transaction import (
 )
 from keeper.domain.valuation import Valuation
 from keeper.engine.context import ChainContext
-from keeper.errors import Refused
+from keeper.errors import PolicyDenied, Refused
 from keeper.ports import Warrant
 
 __all__ = ["Bid", "Leg", "authorize", "gas_limit", "make_bid"]
 
 #: Gas limit over simulated gas, in percent: another transaction in the same block can make ours dearer.
 GAS_MARGIN_PERCENT: Final = 130
+
+#: What the price of gas can become in two blocks, in percent: 1.125 squared.
+_TWO_BLOCKS_PERCENT: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ def gas_limit(gas_used: int) -> int:
 def make_bid(fees: FeeQuote, *, budget_wei: int | None, ceiling_wei: int | None) -> Bid:
     """Bid twice the base fee plus tip, within the decision's budget and the configured ceiling.
 
+    The budget leaves room for two dearer blocks in a row (27 %): where the rule fires the loss is flat around its
+    optimum, while a transaction stuck a hair below the price would hold the account up.
+
     Args:
         fees: price of the next block.
         budget_wei: wei per gas unit at which the harvest stops being worth it; ``None`` for a leg that must follow.
@@ -70,6 +76,8 @@ def make_bid(fees: FeeQuote, *, budget_wei: int | None, ceiling_wei: int | None)
     Raises:
         Refused: when even the next block costs more than that.
     """
+    if budget_wei is not None and budget_wei >= fees.price_wei:
+        budget_wei = max(budget_wei, fees.price_wei * _TWO_BLOCKS_PERCENT // 100)
     caps = [cap for cap in (budget_wei, ceiling_wei) if cap is not None]
     wanted = 2 * fees.base_fee_wei + fees.tip_wei if fees.eip1559 else fees.tip_wei
     bid = min([wanted, *caps])
@@ -89,6 +97,8 @@ def authorize(context: ChainContext, leg: Leg) -> tuple[Intent, SignedTx]:
     """
     harvest, facts = leg.harvest, context.chain.facts
     signer = context.signers[leg.signer]
+    if signer.address != harvest.owner:
+        raise PolicyDenied(f"signer {leg.signer} holds {signer.address}, this compound belongs to {harvest.owner}")
     intent = Intent(
         id=f"{harvest.id}-{leg.index}-{leg.tries}",
         key=f"{harvest.id}:{leg.index}:{leg.tries}",
@@ -116,8 +126,7 @@ def authorize(context: ChainContext, leg: Leg) -> tuple[Intent, SignedTx]:
 
 
 def _request(context: ChainContext, leg: Leg, intent: Intent) -> TxRequest:
-    seen = context.chain.nonces(intent.sender)
-    nonce = max(context.store.next_nonce(intent.chain_id, intent.sender), seen.latest, seen.pending)
+    nonce = _next_nonce(context, intent)
     return TxRequest(
         chain_id=intent.chain_id,
         sender=intent.sender,
@@ -130,6 +139,20 @@ def _request(context: ChainContext, leg: Leg, intent: Intent) -> TxRequest:
         max_tip_wei=leg.bid.max_tip_wei,
         eip1559=leg.eip1559,
     )
+
+
+def _next_nonce(context: ChainContext, intent: Intent) -> int:
+    """Return the account's next nonce; one transaction is in flight at a time, so that must be the mined count.
+
+    Raises:
+        Refused: the journal or a pool knows of a transaction that is not mined; a nonce above it could stay a gap.
+    """
+    seen = context.chain.nonces(intent.sender)
+    known = max(context.store.next_nonce(intent.chain_id, intent.sender), seen.pending)
+    if known > seen.latest:
+        text = f"a transaction of {intent.sender} with nonce {known - 1} is not mined yet"
+        raise Refused(f"{text}; waiting for it, or for the pool to forget it")
+    return seen.latest
 
 
 def _attempt(intent: Intent, signed: SignedTx, leg: Leg) -> Attempt:

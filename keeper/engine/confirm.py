@@ -8,7 +8,7 @@ from keeper.domain.money import UsdWad
 from keeper.domain.transaction import Attempt, Intent, IntentState, Receipt
 from keeper.engine.context import ChainContext
 from keeper.engine.send import broadcast, signed_from
-from keeper.errors import Transient, TxPending, TxReverted
+from keeper.errors import Transient, TxPending, TxReplaced, TxReverted
 
 __all__ = ["await_confirmation"]
 
@@ -19,7 +19,7 @@ _DRAIN_PATIENCE: Final = 5.0
 _FIRST_PAUSE: Final = 0.05
 
 
-def await_confirmation(context: ChainContext, intent: Intent, native_usd: int) -> Receipt:
+def await_confirmation(context: ChainContext, intent: Intent, native_usd: int, *, just_sent: bool = False) -> Receipt:
     """Return the intent's receipt at confirmation depth.
 
     A receipt that disappears (reorg) puts the intent back to broadcast, and its raw bytes on the wire again.
@@ -28,15 +28,17 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int) -
         context: the chain.
         intent: an intent with at least one journaled attempt.
         native_usd: price of the gas token, USD wad, to value the fees.
+        just_sent: this process has sent it a moment ago; otherwise its bytes are sent again at once.
 
     Raises:
         TxReverted: mined with status 0; settled as such.
+        TxReplaced: another transaction provably has the nonce, at confirmation depth; settled as cancelled.
         TxPending: not confirmed in time, or the process is draining. The journal has it; the next start goes on.
     """
     attempts = context.store.attempts(intent.id)
     started = context.clock.monotonic()
     deadline = started + context.confirm_timeout
-    resend_at = started + context.resend_seconds
+    resend_at = started + (context.resend_seconds if just_sent else 0)
     words = ""
     pause = min(_FIRST_PAUSE, context.poll_seconds)
     while True:
@@ -45,6 +47,7 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int) -
             return _settle(context, intent, receipt)
         now = context.clock.monotonic()
         if receipt is None and now >= resend_at:
+            _check_nonce(context, intent, attempts)
             words = _send_again(context, intent, attempts)
             resend_at = now + context.resend_seconds
         if now >= (min(deadline, started + _DRAIN_PATIENCE) if context.stopping() else deadline):
@@ -96,6 +99,28 @@ def _settle(context: ChainContext, intent: Intent, receipt: Receipt) -> Receipt:
 def _send_again(context: ChainContext, intent: Intent, attempts: list[Attempt]) -> str:
     _, words = broadcast(context, intent, signed_from(intent, attempts[-1]))
     return words
+
+
+def _check_nonce(context: ChainContext, intent: Intent, attempts: list[Attempt]) -> None:
+    """Release an intent whose nonce another transaction has: only on proof, which is that transaction, deep enough.
+
+    A missing receipt proves nothing; that the account's count has passed the nonce does not say by what.
+
+    Raises:
+        TxReplaced: proven.
+    """
+    nonce = attempts[-1].nonce
+    try:
+        if context.chain.nonces(intent.sender).latest <= nonce:
+            return
+        used, head = context.chain.used_by(intent.sender, nonce), context.chain.head()
+    except Transient:
+        return
+    if used is None or used[0].lower() in {attempt.hash.lower() for attempt in attempts}:
+        return
+    if head.number - used[1] + 1 >= max(context.chain.facts.confirmations, 1):
+        context.store.settle(intent.id, IntentState.CANCELLED)
+        raise TxReplaced(f"{intent.label}: nonce {nonce} was used by {used[0]}, which is not of keeper; doing it again")
 
 
 def _pending_text(intent: Intent, attempts: list[Attempt], words: str) -> str:

@@ -22,7 +22,7 @@ from keeper.ports import (
     SwapAdapter,
 )
 
-__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "no_checkpoint"]
+__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "halt_key", "no_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ class PriceRules:
 
     min_sources: int = 2
     max_deviation_bps: int = 200
+
+
+def halt_key(chain: str, owner: Address) -> str:
+    """Name the flag under which an account's halt is remembered; ``keeper unblock`` clears it."""
+    return f"halt:{chain}:{owner}"
 
 
 def no_checkpoint(_: str) -> None:
@@ -86,6 +91,8 @@ class ChainContext:
     poll_seconds: float = 2.0
     #: Seconds after which unconfirmed raw bytes are sent again, unchanged.
     resend_seconds: float = 60.0
+    #: Age above which the newest block is too old to decide by, seconds; ``None`` where time stands still (a fork).
+    max_head_age_seconds: int | None = None
     #: Whether the process is draining: no new leg is started then.
     stopping: Callable[[], bool] = field(default=lambda: False)
     #: Called with the name of each point between two durable facts.

@@ -142,7 +142,10 @@ def _why_wait(case: Case, e: Economics, t: Thresholds) -> Reason:
         text = f"rewards have ended; claim the {usd_text(e.reward)} when you leave, re-staking it earns nothing here"
         return Reason(ReasonCode.REWARDS_ENDED, text)
     if t.reward is None:
-        text = f"what is re-deposited earns nothing ({_percent(e.yield_wad)} a year after drift): claim at exit"
+        text = (
+            f"re-depositing earns nothing over holding the reward ({_percent(e.yield_wad)} a year after its drift): "
+            "claim at exit"
+        )
         return Reason(ReasonCode.NO_YIELD, text)
     if e.reward <= e.cost:
         return Reason(

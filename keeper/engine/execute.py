@@ -10,20 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from keeper.domain.events import EventName, Level
-from keeper.domain.harvest import Harvest
-from keeper.domain.money import Amount, usd_decimal
+from keeper.domain.block import BlockRef
+from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.plan import Leg as PlanLeg
 from keeper.domain.plan import LegKind, MinOut, Patch, Plan
 from keeper.domain.transaction import Intent, IntentState, Receipt
 from keeper.domain.valuation import Valuation
 from keeper.engine.authorize import Leg, authorize, make_bid
 from keeper.engine.confirm import await_confirmation
-from keeper.engine.context import ChainContext
+from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.plan import oracle_rate
-from keeper.engine.record import Executed, brought, record_done, record_failed
-from keeper.engine.send import broadcast, signed_from
-from keeper.engine.simulate import rehearse
+from keeper.engine.record import Executed, record_done, record_failed
+from keeper.engine.send import broadcast
+from keeper.engine.simulate import Rehearsal, rehearse
+from keeper.engine.telling import say_mined, say_not_begun, say_quarantined, say_sent
+from keeper.engine.verify import check_receipt, forget_own, spendable
 from keeper.errors import (
     HarvestPaidNothing,
     IntegrityError,
@@ -31,17 +32,20 @@ from keeper.errors import (
     Refused,
     SimulationReverted,
     TxPending,
+    TxReplaced,
     TxReverted,
 )
 from keeper.ports import Submission
 from keeper.strategy.guards import MAX_FAILURES
 
-__all__ = ["Work", "carry_out", "reprice"]
+__all__ = ["Work", "carry_out", "drop", "reprice"]
 
 #: How often a reverted leg is tried again, each time after a fresh simulation.
 _MAX_REVERTS: Final = 2
-#: How many visits a compound that cannot go on gets before it is given up.
+#: A begun compound that cannot go on is given up after this many visits ...
 _MAX_VISITS: Final = 5
+#: ... and not before this many seconds of chain time: most reasons (a price, a pause, a cap) pass.
+_PATIENCE_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,14 @@ class Work:
 
 
 def carry_out(context: ChainContext, work: Work) -> Harvest:
-    """Finish a compound, or leave it open in the journal.
+    """Finish a compound, leave it open in the journal, or drop it when nothing was signed yet.
 
     Returns:
-        The harvest, DONE or FAILED.
+        The harvest: DONE, FAILED or CANCELLED.
 
     Raises:
         TxPending: a transaction is unconfirmed, gas is too dear, or the process drains; the journal has everything.
+        IntegrityError: the account is halted, durably, until a person has looked.
         Transient: the chain cannot be read.
         StoreUnavailable: the journal cannot be written; nothing was sent without it.
     """
@@ -72,15 +77,27 @@ def carry_out(context: ChainContext, work: Work) -> Harvest:
     try:
         for index, leg in enumerate(work.plan.legs):
             executed.append(_do_leg(context, work, index, leg, executed))
-    except (SimulationReverted, HarvestPaidNothing, Refused) as error:
-        if executed and _visits(context, work.harvest) < _MAX_VISITS:
-            text = f"{error}; {len(executed)} of {len(work.plan.legs)} legs are done, the rest follows when it can"
-            raise TxPending(text) from error
+    except (SimulationReverted, HarvestPaidNothing, Refused, PolicyDenied) as error:
+        return _cannot_go_on(context, work, executed, error)
+    except TxReverted as error:
         return _give_up(context, work, error)
-    except (TxReverted, PolicyDenied) as error:
-        return _give_up(context, work, error)
-    context.store.set_flag(_visits_key(work.harvest), None)
+    except IntegrityError as error:
+        context.store.set_flag(halt_key(context.name, work.plan.owner), str(error))
+        raise
+    _forget(context, work.harvest)
     return record_done(context, work.harvest, work.plan, _mined(context, work.harvest), work.valuation)
+
+
+def drop(context: ChainContext, harvest: Harvest, why: str) -> Harvest:
+    """Close a compound that never signed anything: it cost nothing, and the position is decided afresh."""
+    for intent in context.store.intents(harvest.id):
+        if intent.state is IntentState.PLANNED:
+            context.store.settle(intent.id, IntentState.CANCELLED)
+    dropped = replace(harvest, state=HarvestState.CANCELLED, finished_at=harvest.started_at, error=why)
+    context.store.close_harvest(dropped, ())
+    _forget(context, harvest)
+    say_not_begun(context, dropped, why)
+    return dropped
 
 
 def reprice(plan: Plan, valuation: Valuation) -> Plan:
@@ -102,102 +119,130 @@ def _reprice_leg(leg: PlanLeg, valuation: Valuation) -> PlanLeg:
 
 
 def _do_leg(context: ChainContext, work: Work, index: int, leg: PlanLeg, executed: Sequence[Executed]) -> Executed:
-    """Bring one leg to CONFIRMED, from wherever the journal says it stands."""
+    """Bring one leg to CONFIRMED, from wherever the journal says it stands, and judge what it did."""
+    just_sent = False
     while True:
         past = [i for i in context.store.intents(work.harvest.id) if i.leg_index == index]
         live = [i for i in past if i.state not in (IntentState.REVERTED, IntentState.CANCELLED)]
         if live and live[-1].state is IntentState.CONFIRMED:
             receipt = context.store.receipt_of(live[-1].id)
             assert receipt is not None, "a confirmed intent has its receipt in the same commit"
+            check_receipt(work.plan, leg, receipt, executed)
             return live[-1], receipt
         if live and not context.store.attempts(live[-1].id):
             context.store.settle(live[-1].id, IntentState.CANCELLED)  # killed before anything was signed
             continue
         if sum(i.state is IntentState.REVERTED for i in past) > _MAX_REVERTS:
             raise TxReverted(f"{leg.label}: reverted {len(past)} times although each simulation passed")
-        try:
-            intent = live[-1] if live else _start_leg(context, work, index, len(past), executed)
-            if live:
-                _resume_leg(context, intent)
-            receipt = await_confirmation(context, intent, work.valuation.native.high)
-        except TxReverted:
+        if not live:
+            _start_leg(context, work, index, executed)
+            just_sent = True
             continue
-        _say_mined(context, work, index, intent, receipt)
-        _check_left(work.plan, leg, receipt, executed)
-        _check_paid(work.plan, leg, receipt)
-        return intent, receipt
+        try:
+            _confirm(context, work, live[-1], just_sent=just_sent)
+        except (TxReverted, TxReplaced):
+            continue
 
 
-def _start_leg(context: ChainContext, work: Work, index: int, tries: int, executed: Sequence[Executed]) -> Intent:
+def _confirm(context: ChainContext, work: Work, intent: Intent, *, just_sent: bool) -> Receipt:
+    """Wait for one sent transaction, and say that it is there."""
+    receipt = await_confirmation(context, intent, work.valuation.native.high, just_sent=just_sent)
+    say_mined(context, work.harvest, work.plan, intent, receipt)
+    _reset_patience(context, work.harvest)
+    return receipt
+
+
+def _start_leg(context: ChainContext, work: Work, index: int, executed: Sequence[Executed]) -> None:
     """Simulate what is left on top of the newest block, then sign and send its first call."""
     if context.stopping():
         raise TxPending(f"{work.plan.legs[index].label}: not started, keeper is stopping; the next start goes on here")
-    fees = context.chain.fees()
-    first = index == 0
-    bid = make_bid(fees, budget_wei=work.budget_wei if first else None, ceiling_wei=context.limits.max_gas_price_wei)
     block = context.chain.head()
-    rehearsal = rehearse(context.chain, work.plan, block, start=index, holdings=brought(work.plan, executed))
+    have = spendable(context, work.harvest.id, work.plan, executed, block)
+    try:
+        rehearsal = rehearse(context.chain, work.plan, block, start=index, holdings=have)
+    except SimulationReverted:
+        again = _approvals_before(work.plan, index)
+        if again == index:
+            raise
+        # Perhaps an approval was used up or revoked since: give it again if the rest passes with it.
+        rehearsal = rehearse(context.chain, work.plan, block, start=again, holdings=have)
+        for approval in range(again, index):
+            _confirm(context, work, _send(context, work, approval, rehearsal, approval - again), just_sent=True)
+        return
+    _send(context, work, index, rehearsal, 0)
+
+
+def _approvals_before(plan: Plan, index: int) -> int:
+    """Return the index of the first of the approvals right before a leg; the leg's own when there are none."""
+    while index > 0 and plan.legs[index - 1].kind is LegKind.APPROVE:
+        index -= 1
+    return index
+
+
+def _send(context: ChainContext, work: Work, index: int, rehearsal: Rehearsal, at: int) -> Intent:
+    """Sign, journal and send call ``at`` of a passing rehearsal as leg ``index``."""
+    fees = context.chain.fees()
+    budget = work.budget_wei if index == 0 else None
+    bid = make_bid(fees, budget_wei=budget, ceiling_wei=context.limits.max_gas_price_wei)
     leg = Leg(
         harvest=work.harvest,
         signer=work.signer,
         index=index,
-        tries=tries,
-        call=rehearsal.calls[0],
-        simulation=rehearsal.single(0),
+        tries=sum(i.leg_index == index for i in context.store.intents(work.harvest.id)),
+        call=rehearsal.calls[at],
+        simulation=rehearsal.single(at),
         bid=bid,
         eip1559=fees.eip1559,
         valuation=work.valuation,
     )
     intent, signed = authorize(context, leg)
     outcome, words = broadcast(context, intent, signed)
-    _say_sent(context, work, index, intent, signed.hash, bid.max_fee_wei)
+    say_sent(context, work.harvest, work.plan, intent, signed.hash, bid.max_fee_wei)
     if outcome is Submission.REFUSED:
-        raise TxPending(
-            f"{intent.label}: the node refused it ({words}); the same bytes are sent again when that changes"
-        )
+        text = f"{intent.label}: the node refused it ({words}); the same bytes are sent again when that changes"
+        raise TxPending(text)
     return intent
 
 
-def _resume_leg(context: ChainContext, intent: Intent) -> None:
-    """Send an unmined leg's journaled bytes again: perhaps they never left, perhaps the pool lost them."""
-    if intent.state in (IntentState.SIGNED, IntentState.BROADCAST):
-        broadcast(context, intent, signed_from(intent, context.store.attempts(intent.id)[-1]))
-
-
-def _check_paid(plan: Plan, leg: PlanLeg, receipt: Receipt) -> None:
-    """Believe the Transfer logs, not the status: a claim or swap that brought nothing has failed."""
-    if leg.brings and not any(receipt.delta(token, plan.owner).raw > 0 for token in leg.brings):
-        names = ", ".join(token.symbol for token in leg.brings)
-        raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but brought no {names}")
-
-
-def _check_left(plan: Plan, leg: PlanLeg, receipt: Receipt, executed: Sequence[Executed]) -> None:
-    """Halt when anything left the wallet that this leg may not spend, or more than the harvest had brought.
+def _cannot_go_on(context: ChainContext, work: Work, executed: Sequence[Executed], error: Exception) -> Harvest:
+    """Drop a compound that has signed nothing; leave a begun one open until its patience ends.
 
     Raises:
-        IntegrityError: policy and simulation both allowed what should not have happened; a person must look.
+        TxPending: it stays open.
     """
-    allowed = {token.address for token in leg.spends}
-    have = brought(plan, executed)
-    for log in receipt.transfers:
-        if log.sender == plan.owner != log.recipient and log.raw and log.token not in allowed:
-            text = f"{leg.label}: transaction {receipt.tx_hash} took token {log.token} out of the wallet unasked"
-            raise IntegrityError(f"{text}; revoke approvals and look at this contract before starting again")
-    for token in leg.spends:
-        if have.get(token.address, 0) + receipt.delta(token, plan.owner).raw < 0:
-            text = f"{leg.label}: transaction {receipt.tx_hash} spent more {token.symbol} than the harvest had brought"
-            raise IntegrityError(f"{text}; look at it before starting again")
+    signed = any(context.store.attempts(i.id) for i in context.store.intents(work.harvest.id))
+    if not signed:
+        return (
+            _give_up(context, work, error)
+            if isinstance(error, PolicyDenied)
+            else drop(context, work.harvest, str(error))
+        )
+    if isinstance(error, Refused) or not _patience_ended(context, work.harvest, work.valuation.block):
+        text = f"{error}; {len(executed)} of {len(work.plan.legs)} legs are done, the rest follows when it can"
+        raise TxPending(text) from error
+    return _give_up(context, work, error)
 
 
-def _visits_key(harvest: Harvest) -> str:
-    return f"visits:{harvest.id}"
+def _patience_ended(context: ChainContext, harvest: Harvest, block: BlockRef) -> bool:
+    """Count this visit to a compound that cannot go on."""
+    first, _, visits = (context.store.get_flag(_stuck_key(harvest)) or f"{block.timestamp}:0").partition(":")
+    context.store.set_flag(_stuck_key(harvest), f"{first}:{int(visits) + 1}")
+    return int(visits) + 1 >= _MAX_VISITS and block.timestamp - int(first) >= _PATIENCE_SECONDS
 
 
-def _visits(context: ChainContext, harvest: Harvest) -> int:
-    """Count this visit to a compound that cannot go on; returns how many there were."""
-    visits = int(context.store.get_flag(_visits_key(harvest)) or 0) + 1
-    context.store.set_flag(_visits_key(harvest), str(visits))
-    return visits
+def _reset_patience(context: ChainContext, harvest: Harvest) -> None:
+    if context.store.get_flag(_stuck_key(harvest)) is not None:
+        context.store.set_flag(_stuck_key(harvest), None)
+
+
+def _stuck_key(harvest: Harvest) -> str:
+    return f"stuck:{harvest.id}"
+
+
+def _forget(context: ChainContext, harvest: Harvest) -> None:
+    """Drop the notes of a finished compound."""
+    _reset_patience(context, harvest)
+    forget_own(context, harvest.id)
 
 
 def _mined(context: ChainContext, harvest: Harvest) -> list[Executed]:
@@ -210,51 +255,9 @@ def _give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:
     for intent in context.store.intents(work.harvest.id):
         if intent.state is IntentState.PLANNED:
             context.store.settle(intent.id, IntentState.CANCELLED)
-    context.store.set_flag(_visits_key(work.harvest), None)
+    _forget(context, work.harvest)
     failed = record_failed(context, work.harvest, work.plan, _mined(context, work.harvest), work.valuation, error)
     streak = context.store.failures(failed.position_id)
     if streak >= MAX_FAILURES:
-        context.emit(
-            EventName.POSITION_QUARANTINED,
-            Level.ERROR,
-            position=failed.position_id,
-            streak=streak,
-            error=f"set aside after {streak} failures in a row; the last: {failed.error}",
-        )
+        say_quarantined(context, failed, streak)
     return failed
-
-
-def _say_sent(context: ChainContext, work: Work, index: int, intent: Intent, tx: str, max_fee_wei: int) -> None:
-    context.emit(
-        EventName.HARVEST_SENT,
-        position=work.harvest.position_id,
-        harvest=work.harvest.id,
-        leg=index + 1,
-        legs=len(work.plan.legs),
-        label=intent.label,
-        nonce=intent.nonce,
-        tx=tx,
-        bid_gwei=f"{max_fee_wei / 10**9:.4g}",
-        budget_usd=f"{usd_decimal(work.harvest.predicted_cost_usd):.2f}",
-    )
-
-
-def _say_mined(context: ChainContext, work: Work, index: int, intent: Intent, receipt: Receipt) -> None:
-    gained = [receipt.delta(token, work.plan.owner) for token in work.plan.tokens]
-    context.emit(
-        EventName.HARVEST_MINED,
-        position=work.harvest.position_id,
-        harvest=work.harvest.id,
-        leg=index + 1,
-        legs=len(work.plan.legs),
-        label=intent.label,
-        tx=receipt.tx_hash,
-        block=receipt.block_number,
-        gas=receipt.gas_used,
-        cost_wei=receipt.cost_wei,
-        received=", ".join(_word(amount) for amount in gained if amount.raw > 0),
-    )
-
-
-def _word(amount: Amount) -> str:
-    return f"{amount.decimal:.6g} {amount.token.symbol}"

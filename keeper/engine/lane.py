@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address
-from keeper.engine.context import ChainContext
+from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.execute import carry_out
 from keeper.engine.lap import Execute, compound, in_flight, resume
 from keeper.engine.resolve import Book
@@ -89,7 +89,7 @@ class Lane:
         self._book = book
         self._done = done
         self.owner = owner
-        self.halted: str | None = None
+        self.halted: str | None = context.store.get_flag(halt_key(context.name, owner))
         self.worker = Worker(f"lane-{context.name}-{owner[:8]}", self._handle)
 
     def submit(self, position_id: str) -> None:

@@ -76,8 +76,9 @@ def _shares(holding: Holding, pending: tuple[Amount, ...], valuation: Valuation)
     """Say which share (basis points of what is there at that moment) of each reward goes into which token."""
     market = holding.market
     stake = market.stake_token.address
+    paying = {a.token.address for a in pending if a.raw > 0}
     if not market.stake_parts:
-        sold = [r for r in market.reward_tokens if r.address != stake]
+        sold = [r for r in market.reward_tokens if r.address != stake and r.address in paying]
         yield from ((holding.sale(reward, market.stake_token), BPS) for reward in sold)
         return
     first, second = market.stake_parts
@@ -87,7 +88,7 @@ def _shares(holding: Holding, pending: tuple[Amount, ...], valuation: Valuation)
     lack_second = total - total // 2 - value.get(second.address, 0)
     to_first, to_second = max(lack_first, 0), max(lack_second, 0)
     for reward in market.reward_tokens:
-        if reward.address in (stake, first.address, second.address):
+        if reward.address in (stake, first.address, second.address) or reward.address not in paying:
             continue
         split = BPS * to_first // (to_first + to_second) if to_first + to_second else BPS // 2
         if split:

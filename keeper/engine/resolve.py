@@ -248,23 +248,24 @@ def _specs(
 
 def _distinct(specs: Iterable[PriceSpec]) -> tuple[PriceSpec, ...]:
     """Leave out repetitions: the same pool or feed named twice is one opinion, not two that agree."""
-    seen = {(spec.kind, tuple(sorted((k, str(v).lower()) for k, v in spec.settings.items()))): spec for spec in specs}
-    return tuple(seen.values())
+    return tuple({_opinion(spec): spec for spec in specs}.values())
+
+
+def _opinion(spec: PriceSpec) -> tuple[str, ...]:
+    """Name what a source really asks: the contracts it names, whatever age or depth it demands of them."""
+    settings = {key: str(value).lower() for key, value in spec.settings.items()}
+    contracts = sorted(value for key, value in settings.items() if value.startswith("0x") and key != "sequencer_feed")
+    return (spec.kind, *(contracts or sorted(settings.values())))
 
 
 def _ordered(needs: Mapping[Address, list[Address]]) -> list[Address]:
-    """Sort tokens so that each comes after those it needs.
-
-    Raises:
-        ConfigError: when two tokens are each priced by the other only.
-    """
+    """Sort tokens so that each comes after those it needs; those that are priced by each other come last."""
     ordered: list[Address] = []
     left = {address: set(required) for address, required in needs.items()}
     while left:
         ready = [a for a, required in left.items() if required <= set(ordered)]
         if not ready:
-            names = ", ".join(sorted(left))
-            raise ConfigError(f"prices: these tokens are priced by each other in a circle: {names}; give one a feed")
+            return ordered + sorted(left)
         ordered += ready
         left = {a: required for a, required in left.items() if a not in ready}
     return ordered

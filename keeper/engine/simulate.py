@@ -51,11 +51,15 @@ def fill(leg: Leg, holdings: Holdings, timestamp: int, block_seconds: int = 0) -
 
     Raises:
         HarvestPaidNothing: when an amount the leg is to spend is zero, so that nothing is ever sent for nothing.
+        SimulationReverted: when an amount is absurd.
     """
     data = bytearray(leg.template)
     for patch in leg.patches:
         at = 4 + 32 * patch.word
-        data[at : at + 32] = _value(leg, patch, holdings, timestamp, block_seconds).to_bytes(32, "big")
+        value = _value(leg, patch, holdings, timestamp, block_seconds)
+        if value >= 1 << 128:
+            raise SimulationReverted(f"{leg.label}: an amount of {value} base units is beyond belief; nothing is sent")
+        data[at : at + 32] = value.to_bytes(32, "big")
     return Call(leg.kind, leg.label, leg.to, bytes(data))
 
 
@@ -103,7 +107,15 @@ def rehearse(
                 _check_left(done_leg, done, have)
             _check_brought(leg, simulation.calls[index])
             seen = list(simulation.calls)
-    return Rehearsal(tuple(calls), simulation, _claimed(plan, legs, simulation), _deposited(plan, legs, simulation))
+    deposited = _deposited(plan, legs, simulation)
+    if legs[-1].kind is LegKind.DEPOSIT and deposited <= 0 and not _paid_in_stake(plan, simulation):
+        raise HarvestPaidNothing(f"{legs[-1].label}: succeeds but deposits nothing")
+    return Rehearsal(tuple(calls), simulation, _claimed(plan, legs, simulation), deposited)
+
+
+def _paid_in_stake(plan: Plan, simulation: Simulation) -> bool:
+    """Whether the deposit itself pays out the stake token, so that its net change says nothing."""
+    return dict(simulation.calls[-1].deltas).get(plan.stake_token.address, 0) > 0
 
 
 def _apply(have: dict[Address, int], call: SimulatedCall) -> None:

@@ -17,7 +17,7 @@ from keeper.engine.execute import carry_out
 from keeper.engine.lane import Lane, Worker
 from keeper.engine.lap import Execute, prepare
 from keeper.engine.resolve import Book
-from keeper.engine.survey import decide_again, survey
+from keeper.engine.survey import Assessment, decide_again, record_survey, survey
 from keeper.errors import KeeperError, Transient
 from keeper.strategy.threshold import SECONDS_PER_YEAR
 
@@ -78,7 +78,7 @@ class ChainWatch:
     @property
     def idle(self) -> bool:
         """Nothing queued or under way, on the watch and on every lane."""
-        return self.worker.idle and all(lane.worker.idle for lane in self.lanes.values())
+        return self.worker.idle and all(lane.worker.idle for lane in list(self.lanes.values()))
 
     def _handle(self, item: str) -> None:
         context = self.context
@@ -128,20 +128,25 @@ class ChainWatch:
             )
 
     def _position_tick(self) -> None:
-        """Look at everything; learn each position's true gas once; hand what is due to the lanes."""
+        """Look at everything, and hand what is due by the chain's own word to the lanes."""
         assert self.book is not None
-        result = survey(self.context, self.book)
-        unknown = [a for a in result.assessments if a.case and a.position.id not in self.context.learned_gas]
-        for assessment in unknown:
-            prepare(self.context, assessment)
-        if unknown:
-            result = survey(self.context, self.book)
+        started = self.context.clock.monotonic()
+        result = survey(self.context, self.book, record=False)
+        result = replace(result, assessments=tuple(self._better(a) for a in result.assessments))
+        record_survey(self.context, result, started)
         self.state.cases = {a.position.id: a.case for a in result.assessments if a.case is not None}
         self._seen(result.block.number)
-        for lane in self.lanes.values():
+        for lane in list(self.lanes.values()):
             lane.recover()
         for assessment in result.due:
             self.lanes[assessment.position.owner].submit(assessment.position.id)
+
+    def _better(self, assessment: Assessment) -> Assessment:
+        """Simulate what is due, and what was never simulated: views lie, and gas is only guessed before."""
+        known = assessment.position.id in self.context.learned_gas
+        if assessment.case is None or (known and assessment.decision.verdict is not Verdict.HARVEST):
+            return assessment
+        return prepare(self.context, assessment).assessment
 
     def _gas_tick(self) -> None:
         """Ask for the price of gas and the time, and re-check cached thresholds: reward is linear between reads."""
@@ -207,7 +212,7 @@ class Supervisor:
         """Tick until ``request_stop``, or until a thread died of a bug, which is raised here."""
         while not self._stop.wait(self._tick_seconds):
             for watch in self.watches:
-                for worker in (watch.worker, *(lane.worker for lane in watch.lanes.values())):
+                for worker in (watch.worker, *(lane.worker for lane in list(watch.lanes.values()))):
                     if worker.died is not None:
                         raise worker.died
             self._heartbeat()
@@ -220,6 +225,6 @@ class Supervisor:
         """Stop the clock, let every thread finish what it holds; ``False`` when some did not in time."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        workers = [w for watch in self.watches for w in (watch.worker, *(x.worker for x in watch.lanes.values()))]
+        workers = [w for watch in self.watches for w in (watch.worker, *(x.worker for x in list(watch.lanes.values())))]
         stopped = [worker.stop(timeout) for worker in workers]  # every one is asked, also after one that was late
         return all(stopped)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.events import EventName, Level
+from keeper.domain.harvest import HarvestState
 from keeper.domain.money import Address, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.position import Position
@@ -18,9 +19,10 @@ from keeper.engine.decide import Case, decide, price_reasons
 from keeper.engine.observe import Sighting, observe
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.value import PriceBoard, price_board, valuation
+from keeper.errors import StaleHead
 from keeper.strategy.guards import MAX_FAILURES, Surroundings
 
-__all__ = ["Assessment", "Survey", "decide_again", "survey"]
+__all__ = ["Assessment", "Survey", "decide_again", "record_changes", "record_survey", "survey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,16 @@ def survey(
     *,
     only: Collection[str] | None = None,
     forced: bool = False,
+    record: bool = True,
 ) -> Survey:
-    """Observe, value and decide; record every decision.
+    """Observe, value and decide; record every decision unless the caller will.
 
     Args:
         context: the chain.
         book: what was resolved.
         only: position ids to look at; all by default.
         forced: treat the rule as satisfied (guards still hold).
+        record: keep decisions and observations now; ``False`` when they are simulated first, and recorded after.
 
     Raises:
         Transient: when the chain cannot be read.
@@ -71,14 +75,30 @@ def survey(
     started = context.clock.monotonic()
     wanted = tuple(h for h in book.holdings if only is None or h.position.id in only)
     block, fees = context.chain.head(), context.chain.fees()
+    _check_age(context, block)
     sighting = observe(context, book, wanted, block)
     board = price_board(context, book, sighting)
     balances = _balances(context, wanted)
     assessments = [_assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
     assessments += _failed(context, book, block, only)
     result = Survey(block, fees, tuple(assessments), sighting.reads)
-    _record(context, result, started, whole=only is None)
+    if record:
+        record_survey(context, result, started)
     return result
+
+
+def _check_age(context: ChainContext, block: BlockRef) -> None:
+    """Refuse to decide by a node that stands still: its old prices would look fresh to its old block.
+
+    Raises:
+        StaleHead: the newest block is too old.
+    """
+    limit, age = context.max_head_age_seconds, context.clock.now() - block.timestamp
+    if limit is not None and age > limit:
+        raise StaleHead(
+            f"the newest block of {context.name} ({block.number}) is {age} s old, more than {limit} s; "
+            "the endpoint stands still or this machine's clock is wrong (`keeper doctor` tells which)"
+        )
 
 
 def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
@@ -147,7 +167,7 @@ def _around(
     context: ChainContext, position: Position, fees: FeeQuote, balance: int, gas: int, forced: bool
 ) -> Surroundings:
     limits = context.limits
-    last = context.store.harvests(position.id, limit=1)
+    done = [h for h in context.store.harvests(position.id, limit=10) if h.state is not HarvestState.CANCELLED]
     return Surroundings(
         can_sign=position.signer is not None,
         native_balance_wei=balance,
@@ -158,7 +178,7 @@ def _around(
         max_gas_price_wei=limits.max_gas_price_wei,
         failures=0 if forced else context.store.failures(position.id),
         max_failures=MAX_FAILURES,
-        last_harvest_at=last[0].started_at if last else None,
+        last_harvest_at=done[0].started_at if done else None,
         min_interval_seconds=0 if forced else position.options.min_interval_seconds,
         native_symbol=context.chain.facts.native_symbol,
     )
@@ -176,8 +196,38 @@ def _failed(context: ChainContext, book: Book, block: BlockRef, only: Collection
     ]
 
 
-def _record(context: ChainContext, result: Survey, started: float, *, whole: bool) -> None:
-    decisions = [a.decision for a in result.assessments]
+def record_survey(context: ChainContext, result: Survey, started: float) -> None:
+    """Keep a survey's decisions and observations, and say it in one line.
+
+    Args:
+        context: the chain.
+        result: the survey, with decisions as they shall be recorded.
+        started: monotonic seconds at which it began.
+    """
+    record_changes(context, [a.decision for a in result.assessments])
+    context.store.record_observations(
+        [
+            (a.observation, UsdWad(a.decision.numbers.reward_usd), result.fees.price_wei)
+            for a in result.assessments
+            if a.observation is not None and a.decision.numbers is not None
+        ]
+    )
+    context.emit(
+        EventName.CYCLE_DONE,
+        chain=context.name,
+        positions=len(result.assessments),
+        reads=result.reads,
+        ms=int((context.clock.monotonic() - started) * 1000),
+        due=len(result.due),
+        block=result.block.number,
+        head_age_s=max(context.clock.now() - result.block.timestamp, 0),
+        gas_gwei=f"{result.fees.price_wei / 10**9:.4g}",
+        next=_nearest(result),
+    )
+
+
+def record_changes(context: ChainContext, decisions: Sequence[Decision]) -> None:
+    """Keep decisions; tell of those whose verdict or first reason changed."""
     for decision, changed in zip(decisions, context.store.record_decisions(decisions), strict=True):
         if not changed:
             continue
@@ -192,27 +242,6 @@ def _record(context: ChainContext, result: Survey, started: float, *, whole: boo
             code=first.code.value,
             text=first.text,
         )
-    context.store.record_observations(
-        [
-            (a.observation, UsdWad(a.decision.numbers.reward_usd), result.fees.price_wei)
-            for a in result.assessments
-            if a.observation is not None and a.decision.numbers is not None
-        ]
-    )
-    if not whole:
-        return
-    context.emit(
-        EventName.CYCLE_DONE,
-        chain=context.name,
-        positions=len(result.assessments),
-        reads=result.reads,
-        ms=int((context.clock.monotonic() - started) * 1000),
-        due=len(result.due),
-        block=result.block.number,
-        head_age_s=max(context.clock.now() - result.block.timestamp, 0),
-        gas_gwei=f"{result.fees.price_wei / 10**9:.4g}",
-        next=_nearest(result),
-    )
 
 
 def _nearest(result: Survey) -> str | None:

@@ -11,6 +11,7 @@ from keeper.domain.money import Address, Amount, Token, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.plan import LegKind, Plan
 from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Receipt, TransferLog
+from keeper.errors import StoreUnavailable
 from keeper.store.codec import dump, load
 
 __all__ = [
@@ -44,8 +45,17 @@ def plan_text(plan: Plan) -> str:
 
 
 def plan_of(text: str) -> Plan:
-    """Plan from JSON."""
-    plan: Plan = load(Plan, text)
+    """Plan from JSON.
+
+    Raises:
+        StoreUnavailable: it was written by a keeper that knew other plans.
+    """
+    try:
+        plan: Plan = load(Plan, text)
+    except ValueError as error:
+        raise StoreUnavailable(
+            f"an open compound's plan cannot be read by this keeper ({error}); finish it with the version that began it"
+        ) from error
     return plan
 
 

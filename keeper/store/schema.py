@@ -126,7 +126,7 @@ harvests = _table(
     _big("cost_usd"),
     _text("error"),
     sa.UniqueConstraint("id"),
-    _among("state", "open", "done", "failed"),
+    _among("state", "open", "done", "failed", "cancelled"),
 )
 sa.Index("ix_harvests_position_id_seq", harvests.c.position_id, harvests.c.seq)
 sa.Index("ix_harvests_open", harvests.c.chain, harvests.c.owner, sqlite_where=harvests.c.state == "open")

@@ -48,7 +48,7 @@ def economics(
         valuation: agreed prices at the same block; rewards at the lower price.
         sales: terms by reward token address; a token that is not sold has none.
         cost: all-in cost of one compound now.
-        drift_bps: the reward token's expected drift a year, negative when it loses value.
+        drift_bps: the reward token's expected drift a year, negative when it loses value: then waiting costs more.
     """
     now = observation.block.timestamp
     live = [a for a in observation.accruals if a.ends_at is None or a.ends_at > now]
@@ -61,9 +61,15 @@ def economics(
         reward=UsdWad(reward),
         cost=cost,
         forward=UsdWad(forward),
-        yield_wad=_yield(live, valuation, sales, principal) + drift_bps * WAD // BPS,
+        yield_wad=_yield(live, valuation, sales, principal) - _drift(observation, live, drift_bps),
         depth=min(depths) if depths else None,
     )
+
+
+def _drift(observation: Observation, live: Sequence[Accrual], drift_bps: int) -> int:
+    """Return mu: what an idle reward gains a year by waiting, wad; nothing where the reward is the stake itself."""
+    stake = observation.principal.token.address
+    return 0 if all(a.per_year.token.address == stake for a in live) else drift_bps * WAD // BPS
 
 
 def _after_fee(value: int, terms: SaleTerms | None) -> int:

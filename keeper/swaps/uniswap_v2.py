@@ -110,21 +110,30 @@ class UniswapV2:
         return (*approve_legs(route.spec.router, sold), swap)
 
     def permissions(self, route: SwapRoute, owner: Address) -> Sequence[Permission]:
-        """Approve the router for the sold token, and swap along this very path to the owner with a floor above 0."""
-        hops = len(route.path)
-        args = [
-            ArgRule(0, at_most=AMOUNT_CAP),
-            ArgRule(1, at_least=1),
-            fixed_word(2, _PATH_OFFSET),
-            fixed_word(3, owner),
-            fixed_word(5, hops),
-            *(fixed_word(6 + index, token.address) for index, token in enumerate(route.path)),
-        ]
-        label = "swap " + " to ".join(token.symbol for token in route.path)
-        return (
-            Permission(route.spec.router, SWAP.selector, 6 + hops, tuple(args), label),
-            approve_permission(route.path[0], route.spec.router),
-        )
+        """Approve the router for the sold token, and swap along any configured path to the owner with a floor above 0.
+
+        All paths, not only the one that is best today: a compound that was begun along another must be finished.
+        """
+        sold, bought = route.path[0], route.path[-1]
+        paths: list[tuple[Address, ...]] = [(sold.address, bought.address)]
+        ends = (sold.address, bought.address)
+        paths += [(sold.address, via, bought.address) for via in route.spec.via if via not in ends]
+        label = f"swap {sold.symbol} to {bought.symbol}"
+        swaps = (_swap_permission(route.spec.router, owner, path, label) for path in paths)
+        return (*swaps, approve_permission(sold, route.spec.router))
+
+
+def _swap_permission(router: Address, owner: Address, path: Sequence[Address], label: str) -> Permission:
+    hops = len(path)
+    args = (
+        ArgRule(0, at_most=AMOUNT_CAP),
+        ArgRule(1, at_least=1),
+        fixed_word(2, _PATH_OFFSET),
+        fixed_word(3, owner),
+        fixed_word(5, hops),
+        *(fixed_word(6 + index, token) for index, token in enumerate(path)),
+    )
+    return Permission(router, SWAP.selector, 6 + hops, args, label)
 
 
 def _pools(

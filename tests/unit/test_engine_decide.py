@@ -119,10 +119,16 @@ def test_ended_rewards_are_claimed_at_exit():
     assert decision.numbers.threshold_usd is None
 
 
-def test_a_falling_reward_token_can_make_compounding_pointless():
-    options = StrategyOptions(reward_drift_bps=-2_500)
-    decision = decide(case("500", options=options))
+def test_a_reward_token_that_rises_faster_than_the_yield_is_better_held():
+    decision = decide(case("500", options=StrategyOptions(reward_drift_bps=2_500)))
     assert decision.code is ReasonCode.NO_YIELD
+
+
+def test_a_falling_reward_token_makes_waiting_dearer():
+    steady = decide(case("150")).numbers
+    falling = decide(case("150", options=StrategyOptions(reward_drift_bps=-1_000))).numbers
+    assert falling.threshold_usd < steady.threshold_usd
+    assert falling.waiting_cost_per_day_usd > steady.waiting_cost_per_day_usd
 
 
 def test_nothing_pending_and_nothing_staked():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from adapter_kit import addr
 
 from keeper.engine.resolve import _distinct, _ordered
-from keeper.errors import ConfigError
 from keeper.ports import PriceSpec
 
 
@@ -25,7 +23,11 @@ def test_tokens_come_after_those_they_need():
     assert _ordered({a: [b], b: [c], c: []}) == [c, b, a]
 
 
-def test_prices_in_a_circle_are_a_config_error():
-    a, b = addr(1), addr(2)
-    with pytest.raises(ConfigError, match="circle"):
-        _ordered({a: [b], b: [a]})
+def test_prices_in_a_circle_come_last_and_harm_no_other_token():
+    a, b, c = addr(1), addr(2), addr(3)
+    assert _ordered({a: [b], b: [a], c: []})[0] == c
+
+
+def test_one_feed_with_two_age_limits_is_one_opinion():
+    specs = [PriceSpec("chainlink", {"feed": addr(6), "max_age_seconds": age}) for age in (60, 120)]
+    assert len(_distinct(specs)) == 1

@@ -48,7 +48,7 @@ CREATE TABLE harvests (
     error TEXT NOT NULL,
     CONSTRAINT pk_harvests PRIMARY KEY (seq),
     CONSTRAINT uq_harvests_id UNIQUE (id),
-    CONSTRAINT ck_harvests_state CHECK (state IN ('open', 'done', 'failed'))
+    CONSTRAINT ck_harvests_state CHECK (state IN ('open', 'done', 'failed', 'cancelled'))
 ) STRICT
 """,
     "CREATE INDEX ix_harvests_open ON harvests (chain, owner) WHERE state = 'open'",

@@ -1,0 +1,86 @@
+"""Believe what moved, not what a status says: what a leg brought, what left the wallet, what may be spent next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from keeper.domain.block import BlockRef
+from keeper.domain.money import Address, Token
+from keeper.domain.plan import Leg, LegKind, Plan
+from keeper.domain.transaction import Receipt
+from keeper.engine.context import ChainContext
+from keeper.engine.record import Executed, brought
+from keeper.erc20 import BALANCE_OF
+from keeper.errors import HarvestPaidNothing, IntegrityError
+
+__all__ = ["check_receipt", "forget_own", "remember_own", "spendable"]
+
+
+def remember_own(context: ChainContext, harvest_id: str, plan: Plan, block: BlockRef) -> None:
+    """Note what the wallet held of each token before the compound: that much is never spent by it."""
+    own = _balances(context, plan, block)
+    context.store.set_flag(_own_key(harvest_id), json.dumps({token: str(raw) for token, raw in own.items()}))
+
+
+def spendable(
+    context: ChainContext, harvest_id: str, plan: Plan, executed: Sequence[Executed], block: BlockRef
+) -> dict[Address, int]:
+    """Return what the next legs may spend: what the logs say was brought, but never what was in the wallet before.
+
+    Logs can say more than was moved (fee on transfer, a false event); the balance above the wallet's own cannot.
+    """
+    have = brought(plan, executed)
+    noted = context.store.get_flag(_own_key(harvest_id))
+    if noted is None or not any(have.values()):
+        return have
+    own = {token: int(raw) for token, raw in json.loads(noted).items()}
+    now = _balances(context, plan, block)
+    return {token: max(min(raw, now[token] - own.get(token, 0)), 0) for token, raw in have.items()}
+
+
+def check_receipt(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Executed]) -> None:
+    """Judge a confirmed leg by its Transfer logs.
+
+    Raises:
+        IntegrityError: something left the wallet that policy and simulation should both have kept in.
+        HarvestPaidNothing: it succeeded, and nothing came in (or nothing was deposited).
+    """
+    _check_left(plan, leg, receipt, executed)
+    if leg.brings and not any(receipt.delta(token, plan.owner).raw > 0 for token in leg.brings):
+        names = ", ".join(token.symbol for token in leg.brings)
+        raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but brought no {names}")
+    if leg.kind is LegKind.DEPOSIT and not any(_left(log_token, receipt, plan) for log_token in leg.spends):
+        raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but deposited nothing")
+
+
+def forget_own(context: ChainContext, harvest_id: str) -> None:
+    """Drop the note of a finished compound."""
+    context.store.set_flag(_own_key(harvest_id), None)
+
+
+def _check_left(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Executed]) -> None:
+    allowed = {token.address for token in leg.spends}
+    have = brought(plan, executed)
+    for log in receipt.transfers:
+        if log.sender == plan.owner != log.recipient and log.raw and log.token not in allowed:
+            text = f"{leg.label}: transaction {receipt.tx_hash} took token {log.token} out of the wallet unasked"
+            raise IntegrityError(f"{text}; revoke approvals and look at this contract before starting again")
+    for token in leg.spends:
+        if have.get(token.address, 0) + receipt.delta(token, plan.owner).raw < 0:
+            text = f"{leg.label}: transaction {receipt.tx_hash} spent more {token.symbol} than the harvest had brought"
+            raise IntegrityError(f"{text}; look at it before starting again")
+
+
+def _left(token: Token, receipt: Receipt, plan: Plan) -> int:
+    return sum(t.raw for t in receipt.transfers if t.token == token.address and t.sender == plan.owner)
+
+
+def _balances(context: ChainContext, plan: Plan, block: BlockRef) -> dict[Address, int]:
+    reads = [BALANCE_OF.read(token.address, plan.owner) for token in plan.tokens]
+    answers = context.chain.read(reads, block)
+    return {token.address: int(BALANCE_OF.value(a)) for token, a in zip(plan.tokens, answers, strict=True)}
+
+
+def _own_key(harvest_id: str) -> str:
+    return f"own:{harvest_id}"

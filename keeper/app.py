@@ -325,6 +325,7 @@ class _Builder:
             signers={signer: self._guard(key, facts, limits, store) for signer, key in keys.items()},
             submitter=submitter,
             poll_seconds=max(0.05, min(facts.block_time_ms / 1000, 2.0)),
+            drain_seconds=max(settings.keeper.drain_timeout - 2.0, 1.0),
             stopping=self.clock.stopping,
             checkpoint=_kill_point(os.environ.get(_KILL)),
             max_head_age_seconds=None

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "config": ("keeper.cli.config:command", "Check, show or start a configuration."),
     "keys": ("keeper.cli.keys:command", "Import and inspect keys."),
     "doctor": ("keeper.cli.doctor:command", "Check endpoints, keys, balances, clock and disk."),
+    "unblock": ("keeper.cli.unblock:command", "Clear a halt after you have looked at its cause."),
     "protocols": ("keeper.cli.protocols:command", "List protocols, exchanges and price sources."),
     "demo": ("keeper.cli.demo:command", "Watch a month of compounding on a local chain."),
 }

@@ -78,6 +78,13 @@ def _lanes(loaded: Loaded) -> list[dict[str, Any]]:
     return [{"lane": s.lane, "pid": s.pid, "host": s.host, "since": s.since} for s in senders(loaded.journal)]
 
 
+def _halted(loaded: Loaded) -> dict[str, str]:
+    from keeper.cli.unblock import halts
+
+    with open_journal(loaded) as store:
+        return halts(store) if store is not None else {}
+
+
 def _chains(known: Sequence[Known], now: int) -> list[dict[str, Any]]:
     newest: dict[str, Any] = {}
     for item in known:
@@ -99,6 +106,7 @@ def _json(loaded: Loaded, known: Sequence[Known], *, live: bool) -> dict[str, An
         "journal": loaded.journal if loaded.journal.is_file() else None,
         "daemon": daemon_state(loaded),
         "lanes": _lanes(loaded),
+        "halted": _halted(loaded),
         "chains": _chains(known, chain_now(known)),
         "positions": [known_json(item) for item in known],
     }
@@ -119,6 +127,8 @@ def _print(loaded: Loaded, known: Sequence[Known], *, live: bool) -> None:
         say(f"{chain['chain']}: block {chain['block']:,}, {age}{', asked just now' if live else ''}")
     for lane in _lanes(loaded):
         say(f"lane {lane['lane']}: held by process {lane['pid']} on {lane['host']} since {lane['since']}")
+    for account, text in _halted(loaded).items():
+        say(f"halted {account}: {text}; `keeper unblock {account}` once you have looked")
     say(_daemon_line(loaded, known))
 
 

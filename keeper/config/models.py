@@ -211,7 +211,7 @@ class LimitsConfig(Table):
     )
     max_gas_price_gwei: Gwei | None = Field(None, gt=0, le=10**15, description="No transaction above this gas price.")
     min_native_balance: NativeWei | None = Field(
-        None, le=10**24, description="No transaction that would leave less of the gas token than this."
+        None, le=10**24, description="Nothing is begun while the account holds less of the gas token."
     )
 
     @model_validator(mode="after")

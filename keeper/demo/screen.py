@@ -52,7 +52,8 @@ def _next(decision: Decision) -> str:
     if decision.verdict is Verdict.HARVEST:
         return "now"
     days, hours = numbers.eta_seconds // 86_400, numbers.eta_seconds % 86_400 // 3600
-    fire = f" or <= {numbers.fire_gas_price_wei / 10**9:.2f} gwei" if numbers.fire_gas_price_wei else ""
+    cheap = numbers.fire_gas_price_wei or 0
+    fire = f" or <= {cheap / 10**9:.2f} gwei" if cheap >= 10**7 else ""
     return f"{days} d {hours} h{fire}"
 
 

@@ -12,9 +12,6 @@ from keeper.errors import Transient, TxPending, TxReplaced, TxReverted
 
 __all__ = ["await_confirmation"]
 
-#: Seconds that a draining process still gives a transaction to confirm.
-_DRAIN_PATIENCE: Final = 5.0
-
 #: Seconds before the second look for a receipt; doubles up to the context's ``poll_seconds``.
 _FIRST_PAUSE: Final = 0.05
 
@@ -40,6 +37,7 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int, *
     deadline = started + context.confirm_timeout
     resend_at = started + (context.resend_seconds if just_sent else 0)
     words = ""
+    stopping_since: float | None = None
     pause = min(_FIRST_PAUSE, context.poll_seconds)
     while True:
         receipt = _look(context, intent, attempts, native_usd)
@@ -50,7 +48,10 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int, *
             _check_nonce(context, intent, attempts)
             words = _send_again(context, intent, attempts)
             resend_at = now + context.resend_seconds
-        if now >= (min(deadline, started + _DRAIN_PATIENCE) if context.stopping() else deadline):
+        if context.stopping():
+            stopping_since = stopping_since if stopping_since is not None else now
+            deadline = min(deadline, stopping_since + context.drain_seconds)
+        if now >= deadline:
             raise TxPending(_pending_text(intent, attempts, words))
         context.clock.sleep(pause)
         pause = min(2 * pause, context.poll_seconds)

@@ -93,6 +93,8 @@ class ChainContext:
     resend_seconds: float = 60.0
     #: Age above which the newest block is too old to decide by, seconds; ``None`` where time stands still (a fork).
     max_head_age_seconds: int | None = None
+    #: Seconds that a draining process still gives a transaction to confirm.
+    drain_seconds: float = 5.0
     #: Whether the process is draining: no new leg is started then.
     stopping: Callable[[], bool] = field(default=lambda: False)
     #: Called with the name of each point between two durable facts.

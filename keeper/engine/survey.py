@@ -256,5 +256,5 @@ def _nearest(result: Survey) -> str | None:
     eta, nearest = min(waiting, key=lambda pair: pair[0] or 0)
     assert nearest.decision.numbers is not None
     fire = nearest.decision.numbers.fire_gas_price_wei
-    gas = f", or gas <= {fire / 10**9:.3g} gwei" if fire else ""
+    gas = f", or gas <= {fire / 10**9:.3g} gwei" if fire and fire * 100 > result.fees.price_wei else ""
     return f"{nearest.position.id} in {(eta or 0) // 86_400} d {(eta or 0) % 86_400 // 3600} h{gas}"

@@ -9,7 +9,7 @@ from keeper.errors import LaneHeld
 from keeper.store.database import Database
 from keeper.store.schema import flags, leases
 
-__all__ = ["acquire", "get_flag", "release", "renew", "set_flag"]
+__all__ = ["acquire", "flags_of", "get_flag", "release", "renew", "set_flag"]
 
 
 def acquire(db: Database, lane: str, holder: str, ttl: int) -> int:
@@ -63,3 +63,10 @@ def get_flag(db: Database, key: str) -> str | None:
     with db.read() as connection:
         value: str | None = connection.execute(sa.select(flags.c.value).where(flags.c.key == key)).scalar_one_or_none()
     return value
+
+
+def flags_of(db: Database, prefix: str) -> dict[str, str]:
+    """Remembered facts whose key begins like this, by key."""
+    query = sa.select(flags.c.key, flags.c.value).where(flags.c.key.startswith(prefix, autoescape=True))
+    with db.read() as connection:
+        return {row.key: row.value for row in connection.execute(query.order_by(flags.c.key))}

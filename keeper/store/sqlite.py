@@ -177,6 +177,10 @@ class SqliteStore:
         """A remembered fact."""
         return leases.get_flag(self._db, key)
 
+    def flags(self, prefix: str) -> dict[str, str]:
+        """Remembered facts whose key begins like this, by key."""
+        return leases.flags_of(self._db, prefix)
+
     def acquire_lease(self, lane: str, holder: str, ttl: int) -> int:
         """Own a lane for ``ttl`` seconds; returns the fencing token."""
         return leases.acquire(self._db, lane, holder, ttl)

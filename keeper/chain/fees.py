@@ -22,7 +22,7 @@ _BLOCKS: Final = 10
 _PERCENTILES: Final = (20, 50)
 
 #: A base fee this many times the highest of the last blocks is no base fee but a mistake.
-_ABSURD: Final = 10
+_ABSURD: Final = 1000
 
 #: A priority fee this many times the chain's cap is ignored, not merely clamped: one such answer must not set the bid.
 _IGNORED: Final = 1000

@@ -14,7 +14,7 @@ from keeper import __version__
 from keeper.cli.exits import ExitCode, exit_code_for
 from keeper.errors import ConfigError, KeeperError
 
-__all__ = ["COMMANDS", "Globals", "LazyGroup", "cli", "main", "run"]
+__all__ = ["COMMANDS", "Globals", "LazyGroup", "cli", "execute", "main"]
 
 #: Commands: where each lives, and its line in ``keeper --help``. The module is imported when the command is run.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -142,7 +142,7 @@ def cli(
     )
 
 
-def run(argv: Sequence[str] | None = None, command: Callable[..., Any] = cli.main) -> int:
+def execute(argv: Sequence[str] | None = None, command: Callable[..., Any] = cli.main) -> int:
     """Run one command line and return its exit code; no error gets past this."""
     args = list(sys.argv[1:] if argv is None else argv)
     stdout = sys.stdout
@@ -167,7 +167,7 @@ def run(argv: Sequence[str] | None = None, command: Callable[..., Any] = cli.mai
 
 def main() -> NoReturn:
     """Console script."""
-    sys.exit(run())
+    sys.exit(execute())
 
 
 def _tell(error: KeeperError) -> None:

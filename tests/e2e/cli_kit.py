@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from keeper.cli import run
+from keeper.cli import execute as run
 
 
 @dataclass

@@ -14,7 +14,8 @@ import click
 import pytest
 
 from keeper import __version__, errors
-from keeper.cli import COMMANDS, Globals, LazyGroup, cli, run
+from keeper.cli import COMMANDS, Globals, LazyGroup, cli
+from keeper.cli import execute as run
 from keeper.cli.exits import ExitCode, exit_code_for
 from keeper.cli.options import globals_of, json_option
 
@@ -23,7 +24,7 @@ HEAVY = ("web3", "eth_account", "eth_abi", "sqlalchemy", "alembic", "pydantic", 
 
 def modules_after(*args: str, cwd: Path | None = None, **env: str) -> tuple[int, set[str]]:
     """Run a command line in a fresh interpreter; return its exit code and what it had imported."""
-    code = "import sys; from keeper.cli import run; rc = run(sys.argv[1:]); sys.stderr.write('\\n@' + ' '.join(sys.modules)); sys.exit(rc)"
+    code = "import sys; from keeper.cli import execute; rc = execute(sys.argv[1:]); sys.stderr.write('\\n@' + ' '.join(sys.modules)); sys.exit(rc)"
     done = subprocess.run(
         [sys.executable, "-c", code, *args],
         cwd=cwd,

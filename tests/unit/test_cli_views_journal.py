@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.cli import run
+from keeper.cli import execute as run
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, DecisionNumbers, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
@@ -287,7 +287,7 @@ def test_an_unknown_position_gets_a_hint(home, capsys):
 def test_the_journal_is_read_without_web3_or_eth_account(home, store, args):
     record(store, decision())
     code = (
-        "import sys; from keeper.cli import run; rc = run(sys.argv[1:]); "
+        "import sys; from keeper.cli import execute; rc = execute(sys.argv[1:]); "
         "print(*{'web3', 'eth_account', 'eth_abi', 'apscheduler', 'alembic'} & set(sys.modules), file=sys.stderr); sys.exit(rc)"
     )
     done = subprocess.run(

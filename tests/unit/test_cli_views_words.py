@@ -9,7 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from keeper.cli import COMMANDS, run
+from keeper.cli import COMMANDS
+from keeper.cli import execute as run
 from keeper.cli.ledger import parse_since
 from keeper.cli.modes import DryRunCommand, dry_run_option
 from keeper.cli.progress import Progress

@@ -425,7 +425,7 @@ def keeper(*args: str, **env: Any) -> subprocess.CompletedProcess[str]:
 def test_all_broken_configs_exit_78_through_the_command(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keeper.cli import run
+    from keeper.cli import execute as run
 
     monkeypatch.setenv("BNB_RPC", ENV["BNB_RPC"])
     for case in CASES:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from keeper.domain.block import BlockRef
@@ -18,17 +17,21 @@ from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, LedgerEntry
 from keeper.domain.money import NO_USD, Address, Token, UsdWad
 from keeper.domain.observation import Observation
+from keeper.domain.permission import ArgRule, Permission
 from keeper.domain.plan import Call, Leg, Plan, Share
 from keeper.domain.position import Market, Position, RouteSpec
 from keeper.domain.reads import Read, ReadResult
+from keeper.domain.spec import ParamSpec, PriceSpec
 from keeper.domain.transaction import (
     Attempt,
     FeeQuote,
     Intent,
     IntentState,
+    Nonces,
     Receipt,
     SignedTx,
     Simulation,
+    Submission,
     TxRequest,
 )
 from keeper.domain.valuation import Quote, TokenPrice
@@ -64,43 +67,6 @@ Questions: TypeAlias = Generator[Sequence[Read], Sequence[ReadResult], Learnt]
 
 
 # ---------------------------------------------------------------------------- protocols
-
-
-@dataclass(frozen=True, slots=True)
-class ParamSpec:
-    """One protocol-specific key of a ``[[positions]]`` block, so that the config checker can name mistakes."""
-
-    #: ``"int"``, ``"str"``, ``"bool"`` or ``"address"``.
-    kind: str
-    required: bool
-    #: One line for ``keeper protocols`` and the docs.
-    doc: str
-
-
-@dataclass(frozen=True, slots=True)
-class ArgRule:
-    """What one 32-byte word of calldata may be."""
-
-    #: Word index after the selector.
-    word: int
-    #: The only values allowed (addresses as integers); empty means any within the bounds below.
-    allowed: tuple[int, ...] = ()
-    at_least: int = 0
-    at_most: int = 2**256 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """One shape of call that a position may make. Everything else is refused where transactions are signed."""
-
-    to: Address
-    #: First four bytes of the calldata.
-    selector: bytes
-    #: Exact number of calldata words after the selector.
-    words: int
-    args: tuple[ArgRule, ...] = ()
-    #: For people: what this permits.
-    label: str = ""
 
 
 @runtime_checkable
@@ -216,14 +182,6 @@ class PoolMaker(Protocol):
 # ---------------------------------------------------------------------------- prices
 
 
-@dataclass(frozen=True, slots=True)
-class PriceSpec:
-    """One configured source of one token's price. ``settings`` are the source's own keys (checked by the source)."""
-
-    kind: str
-    settings: Mapping[str, str | int]
-
-
 @runtime_checkable
 class PriceSource(Protocol):
     """One kind of price. Stateless; entry point group ``keeper.prices``."""
@@ -258,14 +216,6 @@ class PriceSource(Protocol):
 
 
 # ---------------------------------------------------------------------------- chain
-
-
-@dataclass(frozen=True, slots=True)
-class Nonces:
-    """An account's transaction counts as one endpoint sees them."""
-
-    latest: int
-    pending: int
 
 
 @runtime_checkable
@@ -315,20 +265,6 @@ class Chain(Protocol):
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Receipt, or ``None`` when the chain does not have it (which proves nothing)."""
         ...
-
-
-class Submission(StrEnum):
-    """What an endpoint said to a raw transaction. Anything unknown is MAYBE: the same bytes may be sent again."""
-
-    ACCEPTED = "accepted"
-    #: The pool or the chain has it already: as good as accepted.
-    KNOWN = "known"
-    #: Time-out, closed connection, 5xx, unknown error.
-    MAYBE = "maybe"
-    #: The nonce is used: look for our receipts.
-    NONCE_USED = "nonce_used"
-    #: Refused for certain, and not in any pool (funds, fee floor, intrinsic gas).
-    REFUSED = "refused"
 
 
 @runtime_checkable

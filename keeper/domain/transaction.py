@@ -19,10 +19,12 @@ __all__ = [
     "FeeQuote",
     "Intent",
     "IntentState",
+    "Nonces",
     "Receipt",
     "SignedTx",
     "SimulatedCall",
     "Simulation",
+    "Submission",
     "TransferLog",
     "TxRequest",
 ]
@@ -229,3 +231,25 @@ class Simulation:
     def delta(self, token: Address) -> int:
         """Net change of the owner's balance of ``token`` over all calls, base units."""
         return sum(raw for call in self.calls for address, raw in call.deltas if address == token)
+
+
+@dataclass(frozen=True, slots=True)
+class Nonces:
+    """An account's transaction counts as one endpoint sees them."""
+
+    latest: int
+    pending: int
+
+
+class Submission(StrEnum):
+    """What an endpoint said to a raw transaction. Anything unknown is MAYBE: the same bytes may be sent again."""
+
+    ACCEPTED = "accepted"
+    #: The pool or the chain has it already: as good as accepted.
+    KNOWN = "known"
+    #: Time-out, closed connection, 5xx, unknown error.
+    MAYBE = "maybe"
+    #: The nonce is used: look for our receipts.
+    NONCE_USED = "nonce_used"
+    #: Refused for certain, and not in any pool (funds, fee floor, intrinsic gas).
+    REFUSED = "refused"

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Ways of putting raw transactions on the wire, and what the answers mean."""

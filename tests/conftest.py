@@ -39,10 +39,12 @@ def world(node):
 
 
 @pytest.fixture
-def fresh_world(world):
-    """The local world as it was at its start; whatever the test does to the chain is undone."""
-    snapshot = world.snapshot()
-    fresh = world.reconnected()
-    yield fresh
-    fresh.chain.close()
-    world.revert(snapshot)
+def fresh_world(anvil_path):
+    """A local world of the test's own, on a node of its own: nothing another test did can be felt here."""
+    from keeper.chain.anvil import LocalNode
+    from keeper.devnet.world import build_world
+
+    with LocalNode.start(binary=anvil_path) as own:
+        fresh = build_world(own)
+        yield fresh
+        fresh.chain.close()

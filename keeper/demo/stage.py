@@ -60,6 +60,7 @@ def set_stage(folder: Path, progress: Callable[[str], None]) -> Iterator[Stage]:
             poll_gas_seconds=3_600,
             poll_positions_seconds=86_400,
         )
+        text = text.replace("[keeper]\n", '[keeper]\ndrain_timeout = "3s"      # Ctrl-C shall be quick here\n', 1)
         (folder / "keeper.toml").write_text(text)
         watched = re.sub(r'(?m)^signer = "\w+"$', f'owner = "{world.twin.address}"', text)
         watched = watched.replace(f'"{folder / "state"}"', f'"{folder / "twin"}"')

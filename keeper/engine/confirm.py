@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from keeper.domain.money import UsdWad
@@ -16,7 +17,14 @@ __all__ = ["await_confirmation"]
 _FIRST_PAUSE: Final = 0.05
 
 
-def await_confirmation(context: ChainContext, intent: Intent, native_usd: int, *, just_sent: bool = False) -> Receipt:
+def await_confirmation(
+    context: ChainContext,
+    intent: Intent,
+    native_usd: int,
+    *,
+    just_sent: bool = False,
+    outbid: Callable[[], bool] = lambda: False,
+) -> Receipt:
     """Return the intent's receipt at confirmation depth.
 
     A receipt that disappears (reorg) puts the intent back to broadcast, and its raw bytes on the wire again.
@@ -26,6 +34,7 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int, *
         intent: an intent with at least one journaled attempt.
         native_usd: price of the gas token, USD wad, to value the fees.
         just_sent: this process has sent it a moment ago; otherwise its bytes are sent again at once.
+        outbid: asked, before the same bytes are sent again, whether a dearer transaction with its nonce was sent.
 
     Raises:
         TxReverted: mined with status 0; settled as such.
@@ -46,7 +55,10 @@ def await_confirmation(context: ChainContext, intent: Intent, native_usd: int, *
         now = context.clock.monotonic()
         if receipt is None and now >= resend_at:
             _check_nonce(context, intent, attempts)
-            words = _send_again(context, intent, attempts)
+            if outbid():
+                attempts = context.store.attempts(intent.id)
+            else:
+                words = _send_again(context, intent, attempts)
             resend_at = now + context.resend_seconds
         if context.stopping():
             stopping_since = stopping_since if stopping_since is not None else now

@@ -19,6 +19,7 @@ from keeper.domain.valuation import Valuation
 from keeper.engine.authorize import Leg, authorize, make_bid
 from keeper.engine.confirm import await_confirmation
 from keeper.engine.context import ChainContext, halt_key
+from keeper.engine.outbid import Outbidder
 from keeper.engine.plan import oracle_rate
 from keeper.engine.record import Executed, record_done, record_failed
 from keeper.engine.send import broadcast
@@ -57,7 +58,7 @@ class Work:
     plan: Plan
     signer: str
     valuation: Valuation
-    #: Wei per gas unit above which the first leg is not sent; ``None`` when forced or already begun.
+    #: Wei per gas unit above which the first leg is neither sent nor outbid; ``None`` when a person forced it.
     budget_wei: int | None
 
 
@@ -146,7 +147,11 @@ def _do_leg(context: ChainContext, work: Work, index: int, leg: PlanLeg, execute
 
 def _confirm(context: ChainContext, work: Work, intent: Intent, *, just_sent: bool) -> Receipt:
     """Wait for one sent transaction, and say that it is there."""
-    receipt = await_confirmation(context, intent, work.valuation.native.high, just_sent=just_sent)
+    budget = work.budget_wei if intent.leg_index == 0 else None
+    bidder = Outbidder(work.harvest, work.plan, work.signer, work.valuation, intent, budget)
+    receipt = await_confirmation(
+        context, intent, work.valuation.native.high, just_sent=just_sent, outbid=lambda: bidder.outbid(context)
+    )
     say_mined(context, work.harvest, work.plan, intent, receipt)
     _reset_patience(context, work.harvest)
     return receipt

@@ -244,7 +244,9 @@ def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment
         leg=sum(bool(context.store.receipt_of(i.id)) for i in intents) + 1,
         legs=len(plan.legs),
     )
-    work = Work(harvest, reprice(plan, case.valuation), case.position.signer, case.valuation, None)
+    numbers = seen.decision.numbers  # an unconfirmed first leg is outbid only as far as the harvest is worth it now
+    budget = (numbers.fire_gas_price_wei or 0) if numbers is not None else 0
+    work = Work(harvest, reprice(plan, case.valuation), case.position.signer, case.valuation, budget)
     return carry_out(context, work)
 
 

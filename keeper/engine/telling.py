@@ -35,8 +35,10 @@ def say_planned(context: ChainContext, harvest: Harvest, plan: Plan, simulation:
     )
 
 
-def say_sent(context: ChainContext, harvest: Harvest, plan: Plan, intent: Intent, tx: str, max_fee_wei: int) -> None:
-    """A signed transaction was given to the chain."""
+def say_sent(
+    context: ChainContext, harvest: Harvest, plan: Plan, intent: Intent, tx: str, max_fee_wei: int, *, attempt: int = 1
+) -> None:
+    """A signed transaction was given to the chain; ``attempt`` above 1 outbids an earlier one."""
     context.emit(
         EventName.HARVEST_SENT,
         position=harvest.position_id,
@@ -48,6 +50,7 @@ def say_sent(context: ChainContext, harvest: Harvest, plan: Plan, intent: Intent
         tx=tx,
         bid_gwei=f"{max_fee_wei / 10**9:.4g}",
         budget_usd=f"{usd_decimal(harvest.predicted_cost_usd):.2f}",
+        attempt=attempt,
     )
 
 

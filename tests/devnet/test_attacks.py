@@ -369,3 +369,50 @@ def test_an_account_with_a_transaction_in_flight_starts_no_other(fresh_world, co
             assert "not mined yet" in other.error
     finally:
         fresh_world.node.rpc("evm_setAutomine", True)
+
+
+def test_a_leg_that_gas_has_left_behind_is_outbid_once_with_the_same_nonce(fresh_world, config, farmer):
+    """Gas rises tenfold while the second leg is on its way; the claim is done, so the rest must follow."""
+    first = nonce(fresh_world, farmer)
+    with open_local(config) as app:
+        context = replace(app.contexts["local"], confirm_timeout=20, poll_seconds=0.1, resend_seconds=0.3)
+        submit, sent = context.submitter.submit, []
+
+        def dearer(signed):
+            sent.append(signed)
+            if len(sent) == 2:
+                fresh_world.set_base_fee(10 * 10**9)
+            return submit(signed)
+
+        context.submitter.submit = dearer
+        with pytest.raises(TxPending, match="refused"):  # this node refuses it outright; others would let it wait
+            compound(context, app.book("local"), "usdc-aave")
+        (harvest,) = resume(context, app.book("local"), farmer)
+        assert harvest.state is HarvestState.DONE, harvest
+        legs = [app.store.attempts(i.id) for i in app.store.intents(harvest.id)]
+    assert [len(attempts) for attempts in legs] == [1, 2, 1, 1, 1]
+    assert {a.nonce for a in legs[1]} == {first + 1}
+    assert nonce(fresh_world, farmer) - first == 5
+
+
+def test_a_first_leg_is_never_outbid_beyond_what_the_harvest_is_worth(fresh_world, config, farmer):
+    first = nonce(fresh_world, farmer)
+    with open_local(config) as app:
+        context = replace(app.contexts["local"], confirm_timeout=2, poll_seconds=0.1, resend_seconds=0.3)
+        submit = context.submitter.submit
+
+        def dearer(signed):
+            fresh_world.set_base_fee(200 * 10**9)
+            return submit(signed)
+
+        context.submitter.submit = dearer
+        with pytest.raises(TxPending):
+            compound(context, app.book("local"), "usdc-aave")
+        del context.submitter.submit
+        (held,) = resume(context, app.book("local"), farmer)
+        assert isinstance(held, TxPending)
+        assert nonce(fresh_world, farmer) == first
+        fresh_world.set_base_fee(10**9)
+        (harvest,) = resume(context, app.book("local"), farmer)
+        assert harvest.state is HarvestState.DONE
+        assert len(app.store.attempts(app.store.intents(harvest.id)[0].id)) == 1

@@ -11,10 +11,11 @@ from keeper.domain.block import BlockRef
 from keeper.domain.money import BPS, Amount, usd
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Plan, Share
 from keeper.domain.position import Market, Position, RouteSpec
-from keeper.domain.transaction import FeeQuote
+from keeper.domain.transaction import Attempt, AttemptState, FeeQuote
 from keeper.domain.valuation import Quote, TokenPrice, Valuation
 from keeper.engine.authorize import gas_limit, make_bid
 from keeper.engine.execute import reprice
+from keeper.engine.outbid import higher_bid
 from keeper.engine.plan import _shares
 from keeper.engine.resolve import Holding, Sale
 from keeper.engine.simulate import fill, min_out
@@ -155,3 +156,25 @@ def test_a_bid_covers_the_next_block_and_passes_the_budget_by_two_blocks_at_most
 @given(gas=st.integers(21_000, 30_000_000))
 def test_the_gas_limit_has_its_margin(gas):
     assert gas * 130 <= gas_limit(gas) * 100 < gas * 130 + 100
+
+
+@given(
+    old=st.integers(1, 10**13),
+    old_tip=st.integers(0, 10**12),
+    base=st.integers(0, 10**13),
+    tip=st.integers(0, 10**12),
+    cap=st.none() | st.integers(1, 10**14),
+)
+def test_a_replacement_raises_both_fields_by_an_eighth_within_every_cap(old, old_tip, base, tip, cap):
+    last = Attempt("i", "0x", b"", 1, 21_000, old, min(old_tip, old), AttemptState.BROADCAST, 1)
+    bid = higher_bid(last, FeeQuote(base, tip), [] if cap is None else [cap])
+    if bid is None:
+        held = old >= base or (cap is not None and (cap * 8 < old * 9 or cap < base + tip))
+        assert held, "a stuck transaction that may be outbid must be"
+        return
+    assert old < base
+    assert bid.max_fee_wei * 8 >= old * 9
+    assert bid.max_tip_wei * 8 >= last.max_tip_wei * 9 or bid.max_tip_wei == bid.max_fee_wei
+    assert base + tip <= bid.max_fee_wei
+    assert bid.max_tip_wei <= bid.max_fee_wei
+    assert cap is None or bid.max_fee_wei <= cap

@@ -31,7 +31,6 @@ from keeper.engine.execute import Work, carry_out
 from keeper.engine.lap import Execute, Outcome, Prepared, compound, prepare
 from keeper.engine.plan import permissions_of
 from keeper.engine.resolve import Book, resolve, with_params
-from keeper.engine.supervisor import Cadence, ChainWatch
 from keeper.engine.survey import Assessment, survey
 from keeper.errors import ConfigError, IntegrityError
 from keeper.ports import Chain, EventSink, KeySigner, Permission, PriceSpec, Signer, Submitter
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from keeper.chain.fork import Fork
     from keeper.config.loader import Loaded
     from keeper.config.models import SignerConfig
+    from keeper.engine.supervisor import ChainWatch
     from keeper.store.sqlite import SqliteStore
 
 __all__ = ["App", "Mode", "journal_path", "load_plugins", "open_app", "open_key", "pin_key"]
@@ -202,6 +202,8 @@ class App:
 
     def watches(self) -> list[ChainWatch]:
         """Make one watch per chain, for a daemon."""
+        from keeper.engine.supervisor import Cadence, ChainWatch  # APScheduler is the daemon's alone
+
         chains = self.loaded.settings.chains
         return [
             ChainWatch(

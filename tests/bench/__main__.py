@@ -30,6 +30,7 @@ def main() -> int:
         if not options.quick:
             rows += measure.memory(node.url, sizes)
     rows += measure.start_up(9)
+    rows += measure.one_shot(5)
     print(f"{'':5}{'':4}{'figure':>9}  {'pass line':>9}")
     for row in rows:
         mark = "ok" if row.ok else "MISS"

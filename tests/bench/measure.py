@@ -10,6 +10,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from tests.bench import farm
 
 #: Calls per request of the floor: what was measured to be the best for a single client.
 _FLOOR_CALLS = 900
+
+
+#: Pass line of the one-shot: what importing web3 alone costs, with everything done.
+_ONE_SHOT = 90
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,33 @@ def start_up(repetitions: int) -> list[Row]:
         )
         for name, cpu in figures.items()
     ]
+
+
+def one_shot(repetitions: int) -> list[Row]:
+    """A fresh process that looks at a position on the chain, simulates its compound and explains it: CPU of it all."""
+    from keeper.chain.anvil import LocalNode
+    from keeper.devnet.install import anvil_binary
+    from keeper.devnet.settings import world_config, write_farmer_key
+    from keeper.devnet.world import build_world
+    from keeper.store import open_store
+
+    with tempfile.TemporaryDirectory() as scratch, LocalNode.start(binary=anvil_binary()) as node:
+        folder = Path(scratch)
+        world = build_world(node)
+        keystore, password = write_farmer_key(folder / "keys")
+        config = folder / "keeper.toml"
+        config.write_text(world_config(world, keystore=keystore, password_file=password, state=folder / "state"))
+        open_store(folder / "state" / "keeper.db").close()  # as at every start but the very first
+        bare = [sys.executable, "-c", "pass"]
+        look = [sys.executable, "-m", "keeper", "-c", str(config), "explain", "usdc-aave", "--live", "--json"]
+        figures: dict[str, list[float]] = {"bare": [], "look": []}
+        for _ in range(repetitions):
+            figures["bare"].append(_cpu(bare))
+            figures["look"].append(_cpu(look))
+        world.chain.close()
+    took, floor = statistics.median(figures["look"]), statistics.median(figures["bare"])
+    what = f"one-shot: look, simulate, explain; CPU / bare python ({1e3 * took:.0f} ms)"
+    return [Row("-", what, took / floor, _ONE_SHOT, "x")]
 
 
 def _cpu(command: list[str]) -> float:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
 
 from keeper.app import App, Mode, open_app
 from keeper.demo.score import Score, Scorer, measured_gas
-from keeper.demo.screen import frame, row, summary
+from keeper.demo.screen import frame, roomy, row, summary
 from keeper.demo.stage import Stage, set_stage
 from keeper.demo.story import Story, Told
 from keeper.demo.weather import base_fees
@@ -122,7 +122,7 @@ class _Theatre:
                 self._step(supervisor, step)
             return self._result()
         console = Console()
-        with Live(console=console, refresh_per_second=8, get_renderable=self._frame) as screen:
+        with Live(console=console, refresh_per_second=8, get_renderable=lambda: self._frame(console.size)) as screen:
             for step in range(self.pace.steps):
                 self._step(supervisor, step)
             screen.refresh()
@@ -185,10 +185,10 @@ class _Theatre:
         """Keep the base fee where the hour has it; on an otherwise empty chain it would fall with each block."""
         self.stage.world.node.rpc("anvil_setNextBlockBaseFeePerGas", hex(self.fee))
 
-    def _frame(self) -> RenderableType:
-        store = self.ours.store
-        rows = [row(p.id, store.latest_decision(p.id), self.story.doing.get(p.id)) for p in self.ours.positions]
-        return frame(self.now, self.started, rows, list(self.story.lines), self.scorer.moments)
+    def _frame(self, size: ConsoleDimensions) -> RenderableType:
+        store, doing, wide = self.ours.store, self.story.doing, roomy(size)
+        rows = [row(p.id, store.latest_decision(p.id), doing.get(p.id), wide=wide) for p in self.ours.positions]
+        return frame(self.now, self.started, rows, list(self.story.lines), self.scorer.moments, size)
 
     def _tell_plainly(self, told: Told) -> None:
         self.out(f"day {(told.at - self.started) / 86_400:4.1f}  {told.text}")

@@ -6,8 +6,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from keeper.domain.events import Event, EventName, Level
+from keeper.domain.money import WAD, usd_text
 
 __all__ = ["Story", "Told"]
 
@@ -58,7 +60,8 @@ class Story:
                 self.doing.pop(position, None)
                 why = self._why.get(position, "").partition(";")[0]
                 self._say(
-                    f"{position}: compounded ${get('compounded_usd')} for ${get('cost_usd')} of gas  because {why}",
+                    f"{position}: compounded {_usd(get('compounded_usd'))} for {_usd(get('cost_usd'))} of gas"
+                    f"  because {why}",
                     "ok",
                 )
             case EventName.HARVEST_FAILED:
@@ -73,3 +76,8 @@ class Story:
         told = Told(self.clock(), text, mood)
         self.lines.append(told)
         self.tell(told)
+
+
+def _usd(text: object) -> str:
+    """Spell an event's plain decimal like every other sum on the screen."""
+    return usd_text(int(Decimal(str(text)) * WAD))

@@ -109,7 +109,7 @@ def _table(rows: Sequence[Row], title: str) -> Table:
 
 
 def _narrow_table(rows: Sequence[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, padding=(0, 1))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1))
     for name in ("position", "staked", "pending", "cost now", "threshold", "verdict", "next"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
     for cells in rows:

@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -31,8 +32,8 @@ from keeper.engine.execute import Work, carry_out
 from keeper.engine.lap import Execute, Outcome, Prepared, compound, prepare
 from keeper.engine.plan import permissions_of
 from keeper.engine.resolve import Book, resolve, with_params
-from keeper.engine.survey import Assessment, survey
-from keeper.errors import ConfigError, IntegrityError
+from keeper.engine.survey import Assessment, record_changes, survey
+from keeper.errors import ConfigError, Refused
 from keeper.ports import Chain, EventSink, KeySigner, Permission, PriceSpec, Signer, Submitter
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ _HEAD_AGE: Final = 600
 
 #: Chain ids that many unrelated local chains share; there the same account is not the same lane.
 _DEVELOPMENT_CHAINS: Final = frozenset({1337, 31337})
+
+#: Seconds after which positions that did not resolve are asked again.
+_RETRY_SECONDS: Final = 30.0
 
 #: Seconds after which positions are resolved afresh: a pool may have gained a reward token meanwhile.
 _BOOK_SECONDS: Final = 86_400.0
@@ -90,6 +94,11 @@ def pin_key(position_id: str) -> str:
     return f"pin:{position_id}"
 
 
+def _permission_text(permission: Permission) -> str:
+    """Spell what a permission allows; its label is for people, and a token may change its ticker."""
+    return repr(replace(permission, label=""))
+
+
 def journal_path(loaded: Loaded, mode: Mode = Mode.LIVE) -> Path:
     """Return where the journal of this mode lives: rehearsals never touch the real one."""
     return loaded.journal if mode is Mode.LIVE else loaded.state / f"{mode.value}.db"
@@ -111,7 +120,8 @@ class App:
     _resources: ExitStack
     #: What was resolved by chain, and when (monotonic seconds).
     _books: dict[str, tuple[Book, float]] = field(default_factory=dict)
-    _resolving: threading.Lock = field(default_factory=threading.Lock)
+    #: One lock a chain: an endpoint that hangs holds up its own chain only.
+    _resolving: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     #: What each position's signer may sign; filled when its chain is resolved.
     _permissions: dict[str, tuple[Permission, ...]] = field(default_factory=dict)
 
@@ -141,9 +151,10 @@ class App:
 
     def book(self, chain: str) -> Book:
         """Resolve a chain once a day; a chain with failures is asked again next time. Threads may share it."""
-        with self._resolving:
+        with self._resolving[chain]:
             book, since = self._books.get(chain, (None, 0.0))
-            if book is None or book.failures or self.clock.monotonic() - since > _BOOK_SECONDS:
+            age = self.clock.monotonic() - since
+            if book is None or age > (_RETRY_SECONDS if book.failures else _BOOK_SECONDS):
                 context = self.contexts[chain]
                 found = resolve(context, context.chain.head())
                 allowed = {h.position.id: permissions_of(context.plugins, h) for h in found.holdings}
@@ -161,12 +172,12 @@ class App:
         failures = dict(book.failures)
         for holding in book.holdings:
             position = holding.position
-            config, said = content_id(position), content_id(sorted(map(repr, allowed[position.id])))
+            config, said = content_id(position), content_id(sorted(_permission_text(p) for p in allowed[position.id]))
             pinned_config, _, pinned = (self.store.get_flag(pin_key(position.id)) or ":").partition(":")
             if pinned_config != config:
                 self.store.set_flag(pin_key(position.id), f"{config}:{said}")
             elif pinned != said:
-                failures[position.id] = IntegrityError(
+                failures[position.id] = Refused(
                     f"{position.id}: its contracts (or the endpoint) answer differently than when keeper first saw "
                     "them; look at `keeper positions`, then accept it with `keeper unblock`"
                 )
@@ -188,8 +199,10 @@ class App:
     def prepare(self, position_id: str, *, forced: bool = False) -> Prepared:
         """Look at one position, plan and simulate it; send nothing."""
         context = self.context_of(position_id)
-        seen = survey(context, self.book(context.name), only={position_id}, forced=forced).assessments[0]
-        return prepare(context, seen)
+        seen = survey(context, self.book(context.name), only={position_id}, forced=forced, record=False).assessments[0]
+        prepared = prepare(context, seen)
+        record_changes(context, [prepared.decision])
+        return prepared
 
     def compound(self, position_id: str, *, forced: bool = False) -> Outcome:
         """Take one lap for one position; what that does is this app's mode."""

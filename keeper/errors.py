@@ -27,6 +27,7 @@ KeeperError
     IllegalTransition      a state change that the table does not allow
     JournalTooNew          written by a newer keeper
   IntegrityError           journal and chain disagree: the lane halts
+    UnaskedTransfer        a mined transaction took what it may not: the account halts for good
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ __all__ = [
     "TxPending",
     "TxReplaced",
     "TxReverted",
+    "UnaskedTransfer",
 ]
 
 
@@ -202,3 +204,7 @@ class JournalTooNew(StoreError):
 
 class IntegrityError(KeeperError):
     """Journal and chain disagree; nothing more is sent from this lane until a person has looked."""
+
+
+class UnaskedTransfer(IntegrityError):
+    """A mined transaction moved what it was not allowed to; the account halts, also over restarts."""

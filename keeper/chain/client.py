@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from keeper.chain import fees
 from keeper.chain.endpoint import DEFAULT_TIMEOUT, Endpoint
@@ -22,6 +22,11 @@ from keeper.errors import BadReply, RpcRejected
 from keeper.ports import EventSink, Nonces
 
 __all__ = ["EvmChain", "open_chain", "raw_sender"]
+
+
+#: How far back blocks are looked through for a taken nonce where old state is gone, and how many are asked for at once.
+_SCANNED_BLOCKS: Final = 5_000
+_BLOCKS_AT_ONCE: Final = 25
 
 
 class EvmChain:
@@ -76,33 +81,32 @@ class EvmChain:
         Looks where the account's transaction count crosses the nonce; ``None`` when it has not, or when the endpoint no
         longer has the state of that time.
         """
-        high = self.head().number
-        if self._count(account, high) <= nonce:
-            return None
-        step = 1
+        high, step = self.head().number, 1
         try:
+            if self._count(account, high) <= nonce:
+                return None
             while high - step > 0 and self._count(account, high - step) > nonce:
                 step *= 4
             low = max(high - step, 0)  # count(low) <= nonce < count(high), or low is the first block
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (low, middle) if self._count(account, middle) > nonce else (middle, high)
-        except RpcRejected:
-            return None
-        return self._find(account, nonce, high)
+        except RpcRejected:  # a node that keeps no old state still has the blocks
+            return self._scan(account, nonce, high)
+        return _with_nonce(self.pool.call("eth_getBlockByNumber", (hex(high), True)), account, nonce, high)
 
     def _count(self, account: Address, number: int) -> int:
         return uint(self.pool.call("eth_getTransactionCount", (account, hex(number))), "a transaction count")
 
-    def _find(self, account: Address, nonce: int, number: int) -> tuple[str, int] | None:
-        block = self.pool.call("eth_getBlockByNumber", (hex(number), True))
-        for tx in block.get("transactions", ()) if isinstance(block, dict) else ():
-            if (
-                isinstance(tx, dict)
-                and str(tx.get("from")).lower() == account
-                and int(tx.get("nonce", "0x0"), 16) == nonce
-            ):
-                return str(tx["hash"]), number
+    def _scan(self, account: Address, nonce: int, head: int) -> tuple[str, int] | None:
+        """Look through the last blocks themselves, newest first; ``None`` when they do not go back far enough."""
+        oldest = max(head - _SCANNED_BLOCKS, 0)
+        for top in range(head, oldest, -_BLOCKS_AT_ONCE):
+            numbers = range(top, max(top - _BLOCKS_AT_ONCE, oldest), -1)
+            blocks = self.pool.batch([("eth_getBlockByNumber", (hex(number), True)) for number in numbers])
+            for number, block in zip(numbers, blocks, strict=True):
+                if (found := _with_nonce(block, account, nonce, number)) is not None:
+                    return found
         return None
 
     def balance(self, account: Address) -> int:
@@ -134,6 +138,14 @@ class EvmChain:
             raise BadReply(f"an endpoint of {self.facts.name} answered a block without a hash. Use another endpoint.")
         number = uint(header.get("number"), "a block number")
         return BlockRef(self.facts.name, number, header["hash"], uint(header.get("timestamp"), "a block's time"))
+
+
+def _with_nonce(block: Any, account: Address, nonce: int, number: int) -> tuple[str, int] | None:
+    """Find an account's transaction with this nonce in a block's full body."""
+    for tx in block.get("transactions", ()) if isinstance(block, dict) else ():
+        if isinstance(tx, dict) and str(tx.get("from")).lower() == account and int(tx.get("nonce", "0x0"), 16) == nonce:
+            return str(tx["hash"]), number
+    return None
 
 
 def open_chain(

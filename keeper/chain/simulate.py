@@ -31,6 +31,14 @@ _BALANCE_OF: Final = Fn("balanceOf(address)", "uint256")
 
 #: JSON-RPC codes and words by which nodes say that they do not know a method or its arguments.
 _UNKNOWN_CODES: Final = frozenset({-32601, -32602, -32600, -32004})
+#: What a node says that does not have the block (yet, or any more): no word about the method.
+_LAGGING_WORDS: Final = (
+    "header not found",
+    "block not found",
+    "unknown block",
+    "missing trie node",
+    "state not available",
+)
 _UNKNOWN_WORDS: Final = (
     "not found",
     "not supported",
@@ -82,7 +90,8 @@ class Simulator:
                 if index + 1 == len(self._ways) or not _unknown(error):
                     raise
             else:
-                self._known[endpoint] = index
+                if name != "estimate":  # good for one call only, so never the way to stay with
+                    self._known[endpoint] = index
                 return Simulation(block.number, name, _until_failure(outcome))
         raise AssertionError("unreachable")
 
@@ -192,6 +201,6 @@ def _until_failure(calls: tuple[SimulatedCall, ...]) -> tuple[SimulatedCall, ...
 def _unknown(error: RpcRejected) -> bool:
     """Tell whether a refusal is about the method, not about the calls. Reverts (code 3) never are."""
     words = str(error).lower()
-    if error.code == 3 or "revert" in words:
+    if error.code == 3 or "revert" in words or any(text in words for text in _LAGGING_WORDS):
         return False
     return error.code in _UNKNOWN_CODES or any(text in words for text in _UNKNOWN_WORDS)

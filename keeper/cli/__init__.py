@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -165,6 +166,10 @@ def execute(argv: Sequence[str] | None = None, command: Callable[..., Any] = cli
     return result if isinstance(result, int) else ExitCode.OK
 
 
+#: What a full disk, a used-up quota or a read-only file system answers.
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
 def main() -> NoReturn:
     """Console script."""
     sys.exit(execute())
@@ -181,6 +186,8 @@ def _tell(error: KeeperError) -> None:
 
 
 def _unexpected(error: Exception, args: Sequence[str]) -> int:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _no_room(error)
     from keeper.notify.redact import Redactor
 
     redactor = Redactor()
@@ -189,6 +196,14 @@ def _unexpected(error: Exception, args: Sequence[str]) -> int:
     click.echo(f"error: unexpected {type(error).__name__}: {redactor.text(str(error))}", err=True)
     click.echo("  this is a bug in keeper; run again with -v for the traceback", err=True)
     return ExitCode.UNEXPECTED
+
+
+def _no_room(error: OSError) -> int:
+    where = f" {error.filename}" if error.filename else ""
+    click.echo(f"error: cannot write{where}: {error.strerror}; make room, or write elsewhere, and try again", err=True)
+    if error.filename is None:  # it may have been stdout, whose rest the interpreter would try once more
+        _reader_left()
+    return ExitCode.TEMPORARY
 
 
 def _ended(error: BrokenPipeError | SystemExit, stdout: TextIO) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from keeper.cli.checkup import Row, fail, ok, skip, warn
-from keeper.cli.exits import ExitCode
+from keeper.cli.checkup import CODES, Row, fail, ok, skip, warn
+from keeper.cli.exits import ExitCode, exit_code_for
 from keeper.cli.output import address_long, address_short, duration
 from keeper.domain.decision import ReasonCode, Verdict
 from keeper.domain.facts import ChainFacts
@@ -162,7 +162,9 @@ def _positions(loaded: Loaded, overrides: Mapping[str, str]) -> Iterator[Row]:
                     yield ok(name, f"resolved, prices agree; {decision.verdict.value}: {decision.reasons[0].text}")
             yield from _gas_money(app)
     except KeeperError as error:
-        yield fail("positions", str(error), "`keeper config check`, then try again")
+        code = exit_code_for(error)
+        known = code if code in CODES else ExitCode.UNAVAILABLE
+        yield fail("positions", str(error), "correct that, then try again", known)
 
 
 def _gas_money(app: App) -> Iterator[Row]:
@@ -187,5 +189,5 @@ def _runway(app: App, chain: str, facts: ChainFacts, owner: Address, wei: int) -
     recent = [h for h in done if h.started_at > newest - _MONTH]
     span = max(newest - min(h.started_at for h in recent), 86_400)
     days = wei * span // sum(h.cost_wei for h in recent) // 86_400
-    text = f"{held}, about {days:,} days at the rate of the last {max(1, span // 86_400)} days"
+    text = f"{held}, about {days:,} days at the rate of the last {duration(span)}"
     return ok(subject, text) if days > 14 else warn(subject, text, send)

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -91,6 +92,8 @@ def examine(loaded: Loaded, overrides: Mapping[str, str], *, open_keys: bool) ->
 
 def _disk(loaded: Loaded) -> Row:
     folder = _standing(loaded.state)
+    if not folder.is_dir():
+        return fail("disk", f"{folder} is a file, and keeper.state a folder", "set keeper.state to a folder", _CONFIG)
     if not os.access(folder, os.W_OK):
         return fail("disk", f"{folder} cannot be written", "chown it to this user, or set keeper.state", _TEMPORARY)
     free = shutil.disk_usage(folder).free
@@ -129,7 +132,7 @@ def _anvil() -> Row:
     binary = find_anvil()
     if binary is None:
         text = "not found: `keeper run --dry-run` needs it; `--dry-run=simulate` does not"
-        return warn("anvil", text, "install it with `python -m keeper.devnet.install`, or set KEEPER_ANVIL")
+        return warn("anvil", text, f"install it with `{sys.executable} -m keeper.devnet.install`, or set KEEPER_ANVIL")
     if not os.access(binary, os.X_OK):
         return warn("anvil", f"{binary} cannot be run", "correct KEEPER_ANVIL")
     return ok("anvil", str(binary))

@@ -194,8 +194,14 @@ def _threshold(known: Known, n: DecisionNumbers) -> str:
     scaled = f"{factor / BPS:g} x " if factor != BPS else ""
     more = ""
     if n.reward_usd < n.threshold_usd:
-        more = f"      needs {n.threshold_usd * 10 // n.reward_usd / 10:.1f}x as much" if n.reward_usd else ""
+        more = f"      needs {_more(n.threshold_usd, n.reward_usd)}" if n.reward_usd else ""
     return f"{usd(n.threshold_usd):<12} = {scaled}sqrt(2 x cost x yearly rewards / k) + 4/3 x cost{more}"
+
+
+def _more(wanted: int, reward: int) -> str:
+    """Say how far away the threshold is, in the words of the reason above."""
+    percent = -(-(wanted - reward) * 100 // reward)
+    return f"{percent} % more" if percent < 100 else f"{wanted * 10 // reward / 10:.1f}x as much"
 
 
 def _formula(n: DecisionNumbers) -> str:

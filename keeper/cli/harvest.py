@@ -101,11 +101,28 @@ def command(
     level = quiet(loaded, options.overrides)
     wish = _Wish(mode.value, yes, force, options.json, progress)
     with open_session(loaded, progress, level=level) as session, session.open_app(loaded, mode) as app:
-        names = app.due() if position is None else [position]
-        results = [_harvest(app, wish, name) for name in names]
+        names = _every(app, wish) if position is None else [position]
+        try:
+            results = [_harvest(app, wish, name) for name in names]
+        except KeyboardInterrupt:
+            _tell_open(app, wish)
+            raise
     code = _worst(results)
     _report(results, wish, code)
     return ExitCode.OK if exit_zero and code is ExitCode.NOTHING_TO_DO else code
+
+
+def _every(app: App, wish: _Wish) -> list[str]:
+    """Name what ``--all`` means: positions with an unfinished compound first, then those that are due."""
+    configured_ids = {p.id for p in app.positions}
+    unfinished = [
+        harvest.position_id
+        for context in app.contexts.values()
+        for owner in dict.fromkeys(p.owner for p in context.positions if p.signer is not None)
+        for harvest, _ in app.store.open_harvests(context.name, owner)
+        if wish.live and harvest.position_id in configured_ids
+    ]
+    return list(dict.fromkeys([*unfinished, *app.due()]))
 
 
 def _logs_instead(overrides: dict[str, str]) -> bool:
@@ -127,6 +144,15 @@ def _harvest(app: App, wish: _Wish, name: str) -> _Result:
     return result
 
 
+def _tell_open(app: App, wish: _Wish) -> None:
+    """Say what an interruption leaves behind, and that it is not lost."""
+    for harvest in app.store.harvests(limit=20) if wish.live else ():
+        if harvest.state is HarvestState.OPEN:
+            name = harvest.position_id
+            text = f"the compound of {name} is unfinished; `keeper harvest {name}` or `keeper run` goes on with it"
+            click.echo(f"\n{text}", err=True)
+
+
 def _finish_open(app: App, context: ChainContext, wish: _Wish, result: _Result) -> bool:
     """Go on with compounds that an earlier run left open; ``True`` when this position's was among them."""
     from keeper.engine.lap import resume
@@ -141,9 +167,11 @@ def _finish_open(app: App, context: ChainContext, wish: _Wish, result: _Result) 
         return True
     for position_id, outcome in zip(unfinished, resume(context, app.book(context.name), owner), strict=True):
         if isinstance(outcome, TxPending):
-            raise outcome
-        if position_id == result.position:
-            _done(app, wish, result, outcome)
+            if position_id == result.position:
+                raise outcome
+            click.echo(f"pending  {position_id}: {outcome}", err=True)
+        elif position_id == result.position and outcome.state is not HarvestState.CANCELLED:
+            _done(app, wish, result, outcome)  # a dropped one was never begun: its lap is taken now
     return result.harvest is not None
 
 
@@ -180,6 +208,8 @@ def _agreed(wish: _Wish, question: str) -> bool:
 def _done(app: App, wish: _Wish, result: _Result, harvest: Harvest) -> None:
     result.harvest, result.sent = harvest, transactions(app.store, harvest.id)
     result.code = ExitCode.OK
+    if harvest.state is HarvestState.CANCELLED:
+        result.code, result.text = ExitCode.REFUSED, harvest.error
     if harvest.state is HarvestState.FAILED:
         result.code = ExitCode.REFUSED if wish.progress.denied else ExitCode.TX_FAILED
     if not wish.json:
@@ -192,6 +222,9 @@ def _outcome(harvest: Harvest, sent: Sequence[dict[str, object]]) -> Iterable[st
         yield f"failed  {harvest.position_id}: {harvest.error}"
         mined = sum(item["gas_used"] is not None for item in sent)
         yield f"  spent {usd(harvest.cost_usd)} on gas of {mined} transactions"
+        return
+    if harvest.state is HarvestState.CANCELLED:
+        yield f"not begun  {harvest.position_id}: {harvest.error}; nothing was signed"
         return
     compounded = amount(harvest.compounded) if harvest.compounded else "-"
     yield (

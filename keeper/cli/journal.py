@@ -16,7 +16,7 @@ import click
 from keeper.domain.decision import Decision
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.observation import Observation
-from keeper.errors import ConfigError
+from keeper.errors import ConfigError, StoreUnavailable
 from keeper.store import open_store
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Known:
     observation: Observation | None = None
     #: The compound under way, if there is one.
     open: Harvest | None = None
+    #: The last compound that ended.
+    last: Harvest | None = None
 
 
 @contextmanager
@@ -64,14 +66,27 @@ def open_journal(loaded: Loaded) -> Iterator[SqliteStore | None]:
 
 @contextmanager
 def journal_copy(loaded: Loaded) -> Iterator[Path]:
-    """Lend a copy of the journal (or the place for one) that a rehearsal may write to; it is gone afterwards."""
+    """Lend a copy of the journal (or the place for one) that a rehearsal may write to; it is gone afterwards.
+
+    Raises:
+        StoreUnavailable: when the journal cannot be read.
+    """
     with tempfile.TemporaryDirectory(prefix="keeper-look-") as folder:
         copy = Path(folder) / loaded.journal.name
         if loaded.journal.is_file():
-            source = sqlite3.connect(f"{loaded.journal.absolute().as_uri()}?mode=ro", uri=True)
-            with closing(source), closing(sqlite3.connect(copy)) as target:
-                source.backup(target)
+            try:
+                _back_up(loaded.journal, copy)
+            except sqlite3.Error as error:
+                raise StoreUnavailable(
+                    f"the journal {loaded.journal} cannot be read: {error}; `keeper doctor` looks at it closer"
+                ) from error
         yield copy
+
+
+def _back_up(journal: Path, copy: Path) -> None:
+    source = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
+    with closing(source), closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
 
 
 def configured(loaded: Loaded) -> Sequence[PositionConfig]:
@@ -107,13 +122,15 @@ def read_known(store: SqliteStore | None, position: PositionConfig) -> Known:
     """Collect what the journal has about one position."""
     if store is None:
         return Known(position)
-    unfinished = [h for h in store.harvests(position.id, limit=3) if h.state is HarvestState.OPEN]
+    newest = store.harvests(position.id, limit=3)
+    unfinished = [h for h in newest if h.state is HarvestState.OPEN]
     return Known(
         position,
         store.latest_decision(position.id),
         store.verdict_since(position.id),
         store.latest_observation(position.id),
         unfinished[0] if unfinished else None,
+        next((h for h in newest if h.state is not HarvestState.OPEN), None),
     )
 
 

@@ -117,7 +117,8 @@ def _tell_imported(as_json: bool, file: Path, address: Address, password_file: P
     say("  [signers.main]")
     say('  kind = "keystore"')
     say(f'  path = "{file}"')
-    say(f'  password_file = "{password_file or file.with_suffix(".password")}"')
+    wanted = "" if password_file else "     # write the password into it, chmod 600"
+    say(f'  password_file = "{password_file or file.with_suffix(".password")}"{wanted}')
     say(f'  address = "{address_long(address)}"')
 
 

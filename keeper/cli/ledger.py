@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keeper.cli.journal import open_journal, transactions
+from keeper.cli.journal import open_journal, transactions, want_position
 from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import amount, emit_json, say, table, usd, usd_text
 from keeper.cli.views import amounts, day, harvest_json
@@ -94,13 +94,22 @@ def command(ctx: click.Context, position: str | None, since: str | None, entries
     with open_journal(loaded) as store:
         harvests = [] if store is None else _harvests(store, position, start)
         moves = [] if store is None else store.ledger(position, start)
+        if position is not None and not (store is not None and store.harvests(position, limit=1)):
+            want_position(loaded, position)
+        none = _none(position, start)
         if options.json:
             sent = {} if store is None else {h.id: transactions(store, h.id) for h in harvests}
             emit_json("keeper.ledger/1", _json(harvests, moves, sent))
         elif entries:
-            _print_entries(harvests, moves, as_csv=as_csv)
+            _print_entries(harvests, moves, as_csv=as_csv, none=none)
         else:
-            _print_harvests(harvests, as_csv=as_csv)
+            _print_harvests(harvests, as_csv=as_csv, none=none)
+
+
+def _none(position: str | None, start: int) -> str:
+    """Say that there is nothing, and of what."""
+    by = f" by {position}" if position else ""
+    return f"nothing was harvested{by}{f' since {day(start)} UTC' if start else ' yet'}"
 
 
 def _harvests(store: SqliteStore, position: str | None, since: int) -> list[Harvest]:
@@ -142,12 +151,12 @@ def _totals(harvests: Sequence[Harvest]) -> dict[str, int]:
 # ---------------------------------------------------------------------------- for people and spreadsheets
 
 
-def _print_harvests(harvests: Sequence[Harvest], *, as_csv: bool) -> None:
+def _print_harvests(harvests: Sequence[Harvest], *, as_csv: bool, none: str) -> None:
     if as_csv:
         _csv(_HARVEST_COLUMNS, [_harvest_csv(harvest) for harvest in harvests])
         return
     if not harvests:
-        say("nothing was harvested yet")
+        say(none)
         return
     headers = ("time (UTC)", "position", "state", "received", "worth", "compounded", "cost", "predicted")
     table(headers, [_harvest_row(harvest) for harvest in harvests], right=(4, 6, 7))
@@ -197,13 +206,13 @@ def _harvest_csv(harvest: Harvest) -> tuple[object, ...]:
     )
 
 
-def _print_entries(harvests: Sequence[Harvest], moves: Sequence[LedgerEntry], *, as_csv: bool) -> None:
+def _print_entries(harvests: Sequence[Harvest], moves: Sequence[LedgerEntry], *, as_csv: bool, none: str) -> None:
     names = {harvest.id: harvest.position_id for harvest in harvests}
     if as_csv:
         _csv(_ENTRY_COLUMNS, [_entry_csv(move, names) for move in moves])
         return
     if not moves:
-        say("no token was moved yet")
+        say(none)
         return
     rows = [
         (

@@ -12,6 +12,9 @@ from keeper.cli.output import emit_json, say
 
 __all__ = ["command"]
 
+#: Kinds of values as docs/reference/configuration.md calls them.
+_KINDS = {"int": "whole number", "str": "text", "bool": "true or false"}
+
 #: Entry point groups by the word for what they hold.
 _GROUPS = {
     "protocol": "keeper.protocols",
@@ -48,7 +51,7 @@ def _params(plugin: Any) -> Mapping[str, Any]:
 
 
 def _about(plugin: Any) -> str:
-    return (type(plugin).__doc__ or "").strip().split("\n", 1)[0]
+    return (type(plugin).__doc__ or "").strip().split("\n", 1)[0].replace("``", "`")
 
 
 def _entry(what: str, name: str, plugin: Any) -> dict[str, Any]:
@@ -60,4 +63,5 @@ def _print(name: str, plugin: Any) -> None:
     params = _params(plugin)
     width = max((len(key) for key in params), default=0)
     for key, spec in params.items():
-        say(f"    {key.ljust(width)}  {spec.kind}{'' if spec.required else ', optional'}: {spec.doc}")
+        kind = _KINDS.get(spec.kind, spec.kind)
+        say(f"    {key.ljust(width)}  {kind}{'' if spec.required else ', optional'}: {spec.doc}")

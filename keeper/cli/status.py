@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import duration, emit_json, say, table, usd
 from keeper.cli.views import ago, known_json, when_next
 from keeper.domain.decision import Verdict
+from keeper.domain.harvest import Harvest, HarvestState
 
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded
@@ -63,13 +65,25 @@ def look(loaded: Loaded, options: Globals) -> list[Known]:
 
 
 def daemon_state(loaded: Loaded) -> dict[str, Any]:
-    """Say whether a daemon is alive, by its heartbeat file."""
+    """Say whether a daemon is alive, by its heartbeat file and its process."""
     try:
         beat, pid = loaded.heartbeat_file.read_text(encoding="ascii").split()
         age = max(0, int(time.time()) - int(beat))
-        return {"running": age <= _STALE, "pid": int(pid), "heartbeat_age_seconds": age}
+        running = age <= _STALE and (_alive(int(pid)) or any(lane["pid"] == int(pid) for lane in _lanes(loaded)))
+        return {"running": running, "pid": int(pid), "heartbeat_age_seconds": age}
     except (OSError, ValueError):
         return {"running": False, "pid": None, "heartbeat_age_seconds": None}
+
+
+def _alive(pid: int) -> bool:
+    """Whether this machine has the process; one in another container is known by the lanes that it holds."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _lanes(loaded: Loaded) -> list[dict[str, Any]]:
@@ -121,6 +135,9 @@ def _print(loaded: Loaded, known: Sequence[Known], *, live: bool) -> None:
             say(f"  {item.position.id}: {item.decision.reasons[0].text}")
         if item.open:
             say(f"  {item.position.id}: a compound is under way since {ago(now, item.open.started_at)}")
+        elif last := _ended_since(item):
+            how = "compounded" if last.state is HarvestState.DONE else "a compound failed"
+            say(f"  {item.position.id}: {how} {ago(now, last.finished_at or now)}; the numbers above are from before")
     say()
     for chain in _chains(known, now):
         age = "now" if chain["age_seconds"] == 0 else f"{duration(chain['age_seconds'])} ago"
@@ -129,7 +146,15 @@ def _print(loaded: Loaded, known: Sequence[Known], *, live: bool) -> None:
         say(f"lane {lane['lane']}: held by process {lane['pid']} on {lane['host']} since {lane['since']}")
     for account, text in _halted(loaded).items():
         say(f"halted {account}: {text}; `keeper unblock {account}` once you have looked")
-    say(_daemon_line(loaded, known))
+    say(_daemon_line(loaded, known, live=live))
+
+
+def _ended_since(item: Known) -> Harvest | None:
+    """Return the compound that ended after the verdict that is shown: its numbers are from before."""
+    decision, last = item.decision, item.last
+    if decision is None or last is None or (last.finished_at or 0) <= decision.block.timestamp:
+        return None
+    return last
 
 
 def _row(item: Known, now: int) -> tuple[str, ...]:
@@ -151,10 +176,12 @@ def _row(item: Known, now: int) -> tuple[str, ...]:
     return (item.position.id, decision.verdict.value, *money, when_next(decision, now), since)
 
 
-def _daemon_line(loaded: Loaded, known: Sequence[Known]) -> str:
+def _daemon_line(loaded: Loaded, known: Sequence[Known], *, live: bool) -> str:
     state = daemon_state(loaded)
     if state["running"]:
         return f"daemon: running (process {state['pid']}, heartbeat {state['heartbeat_age_seconds']} s ago)"
     if all(item.decision is None for item in known):
         return "nothing is known yet: `keeper run` watches the positions, `keeper status --live` looks once"
-    return "daemon: not running; `keeper run` starts it, `keeper status --live` looks at the chain now"
+    gone = "" if state["pid"] is None else f" (process {state['pid']} is gone)"
+    look = "" if live else ", `keeper status --live` looks at the chain now"
+    return f"daemon: not running{gone}; `keeper run` starts it{look}"

@@ -67,6 +67,17 @@ def _list(found: Mapping[str, str]) -> int:
     return ExitCode.OK
 
 
+def _let_go_on(store: SqliteStore, key: str) -> None:
+    """Note for each open compound of a halted account that a person has looked: what was seen is not judged again."""
+    from keeper.domain.money import address
+    from keeper.engine.context import looked_key
+
+    if key.startswith(_HALT):
+        chain, _, account = key.removeprefix(_HALT).partition(":")
+        for harvest, _plan in store.open_harvests(chain, address(account)):
+            store.set_flag(looked_key(harvest.id), "yes")
+
+
 def _clear(store: SqliteStore, keys: list[str], found: Mapping[str, str], *, yes: bool) -> int:
     for key in keys:
         text = found.get(key, "its contracts will be believed anew at the next look")
@@ -77,6 +88,7 @@ def _clear(store: SqliteStore, keys: list[str], found: Mapping[str, str], *, yes
         if not click.confirm("Have you looked at this, and shall keeper go on?", err=True):
             return ExitCode.NOTHING_TO_DO
     for key in keys:
+        _let_go_on(store, key)
         store.set_flag(key, None)
     if globals_of().json:
         emit_json("keeper.unblock/1", {"cleared": [key.partition(":")[2] for key in keys]})

@@ -9,7 +9,7 @@ from keeper.domain.money import UsdWad
 from keeper.domain.transaction import Attempt, Intent, IntentState, Receipt
 from keeper.engine.context import ChainContext
 from keeper.engine.send import broadcast, signed_from
-from keeper.errors import Transient, TxPending, TxReplaced, TxReverted
+from keeper.errors import RpcRejected, Transient, TxPending, TxReplaced, TxReverted
 
 __all__ = ["await_confirmation"]
 
@@ -74,7 +74,7 @@ def _look(context: ChainContext, intent: Intent, attempts: list[Attempt], native
     known = context.store.receipt_of(intent.id)
     try:
         found = next(filter(None, (context.chain.receipt(a.hash) for a in reversed(attempts))), None)
-    except Transient:
+    except (Transient, RpcRejected):  # "transaction indexing is in progress", say
         return None
     if found is None:
         if known is not None:
@@ -94,7 +94,7 @@ def _deep(context: ChainContext, receipt: Receipt) -> bool:
     try:
         head = context.chain.head()
         block = context.chain.block(receipt.block_number)
-    except Transient:
+    except (Transient, RpcRejected):
         return False
     depth = head.number - receipt.block_number + 1
     return block is not None and block.hash == receipt.block_hash and depth >= context.chain.facts.confirmations
@@ -127,7 +127,7 @@ def _check_nonce(context: ChainContext, intent: Intent, attempts: list[Attempt])
         if context.chain.nonces(intent.sender).latest <= nonce:
             return
         used, head = context.chain.used_by(intent.sender, nonce), context.chain.head()
-    except Transient:
+    except (Transient, RpcRejected):
         return
     if used is None or used[0].lower() in {attempt.hash.lower() for attempt in attempts}:
         return

@@ -22,7 +22,7 @@ from keeper.ports import (
     SwapAdapter,
 )
 
-__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "halt_key", "no_checkpoint"]
+__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "halt_key", "looked_key", "no_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class PriceRules:
 def halt_key(chain: str, owner: Address) -> str:
     """Name the flag under which an account's halt is remembered; ``keeper unblock`` clears it."""
     return f"halt:{chain}:{owner}"
+
+
+def looked_key(harvest_id: str) -> str:
+    """Name the flag that says that a person has looked at what a compound did, and lets it go on."""
+    return f"looked:{harvest_id}"
 
 
 def no_checkpoint(_: str) -> None:

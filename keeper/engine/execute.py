@@ -18,23 +18,23 @@ from keeper.domain.transaction import Intent, IntentState, Receipt
 from keeper.domain.valuation import Valuation
 from keeper.engine.authorize import Leg, authorize, make_bid
 from keeper.engine.confirm import await_confirmation
-from keeper.engine.context import ChainContext, halt_key
+from keeper.engine.context import ChainContext, halt_key, looked_key
 from keeper.engine.outbid import Outbidder
 from keeper.engine.plan import oracle_rate
-from keeper.engine.record import Executed, record_done, record_failed
+from keeper.engine.record import Executed, brought, mined, record_done, record_failed
 from keeper.engine.send import broadcast
 from keeper.engine.simulate import Rehearsal, rehearse
 from keeper.engine.telling import say_mined, say_not_begun, say_quarantined, say_sent
 from keeper.engine.verify import check_receipt, forget_own, spendable
 from keeper.errors import (
     HarvestPaidNothing,
-    IntegrityError,
     PolicyDenied,
     Refused,
     SimulationReverted,
     TxPending,
     TxReplaced,
     TxReverted,
+    UnaskedTransfer,
 )
 from keeper.ports import Submission
 from keeper.strategy.guards import MAX_FAILURES
@@ -43,6 +43,8 @@ __all__ = ["Work", "carry_out", "drop", "reprice"]
 
 #: How often a reverted leg is tried again, each time after a fresh simulation.
 _MAX_REVERTS: Final = 2
+#: How often an approval that was used up or revoked is given again.
+_MAX_APPROVALS: Final = 2
 #: A begun compound that cannot go on is given up after this many visits ...
 _MAX_VISITS: Final = 5
 #: ... and not before this many seconds of chain time: most reasons (a price, a pause, a cap) pass.
@@ -82,11 +84,11 @@ def carry_out(context: ChainContext, work: Work) -> Harvest:
         return _cannot_go_on(context, work, executed, error)
     except TxReverted as error:
         return _give_up(context, work, error)
-    except IntegrityError as error:
+    except UnaskedTransfer as error:
         context.store.set_flag(halt_key(context.name, work.plan.owner), str(error))
         raise
     _forget(context, work.harvest)
-    return record_done(context, work.harvest, work.plan, _mined(context, work.harvest), work.valuation)
+    return record_done(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation)
 
 
 def drop(context: ChainContext, harvest: Harvest, why: str) -> Harvest:
@@ -128,18 +130,19 @@ def _do_leg(context: ChainContext, work: Work, index: int, leg: PlanLeg, execute
         if live and live[-1].state is IntentState.CONFIRMED:
             receipt = context.store.receipt_of(live[-1].id)
             assert receipt is not None, "a confirmed intent has its receipt in the same commit"
-            check_receipt(work.plan, leg, receipt, executed)
+            if context.store.get_flag(looked_key(work.harvest.id)) is None:
+                check_receipt(work.plan, leg, receipt, executed)
             return live[-1], receipt
         if live and not context.store.attempts(live[-1].id):
             context.store.settle(live[-1].id, IntentState.CANCELLED)  # killed before anything was signed
             continue
         if sum(i.state is IntentState.REVERTED for i in past) > _MAX_REVERTS:
             raise TxReverted(f"{leg.label}: reverted {len(past)} times although each simulation passed")
-        if not live:
-            _start_leg(context, work, index, executed)
-            just_sent = True
-            continue
         try:
+            if not live:
+                _start_leg(context, work, index, executed)
+                just_sent = True
+                continue
             _confirm(context, work, live[-1], just_sent=just_sent)
         except (TxReverted, TxReplaced):
             continue
@@ -167,7 +170,7 @@ def _start_leg(context: ChainContext, work: Work, index: int, executed: Sequence
         rehearsal = rehearse(context.chain, work.plan, block, start=index, holdings=have)
     except SimulationReverted:
         again = _approvals_before(work.plan, index)
-        if again == index:
+        if again == index or _times(context, work, again) > _MAX_APPROVALS:
             raise
         # Perhaps an approval was used up or revoked since: give it again if the rest passes with it.
         rehearsal = rehearse(context.chain, work.plan, block, start=again, holdings=have)
@@ -175,6 +178,11 @@ def _start_leg(context: ChainContext, work: Work, index: int, executed: Sequence
             _confirm(context, work, _send(context, work, approval, rehearsal, approval - again), just_sent=True)
         return
     _send(context, work, index, rehearsal, 0)
+
+
+def _times(context: ChainContext, work: Work, index: int) -> int:
+    """Count the transactions that a leg had so far."""
+    return sum(intent.leg_index == index for intent in context.store.intents(work.harvest.id))
 
 
 def _approvals_before(plan: Plan, index: int) -> int:
@@ -193,7 +201,7 @@ def _send(context: ChainContext, work: Work, index: int, rehearsal: Rehearsal, a
         harvest=work.harvest,
         signer=work.signer,
         index=index,
-        tries=sum(i.leg_index == index for i in context.store.intents(work.harvest.id)),
+        tries=_times(context, work, index),
         call=rehearsal.calls[at],
         simulation=rehearsal.single(at),
         bid=bid,
@@ -222,6 +230,8 @@ def _cannot_go_on(context: ChainContext, work: Work, executed: Sequence[Executed
             if isinstance(error, PolicyDenied)
             else drop(context, work.harvest, str(error))
         )
+    if isinstance(error, HarvestPaidNothing) and not any(v > 0 for v in brought(work.plan, executed).values()):
+        return _give_up(context, work, error)  # the claim itself brought nothing: there is nothing to wait for
     if isinstance(error, Refused) or not _patience_ended(context, work.harvest, work.valuation.block):
         text = f"{error}; {len(executed)} of {len(work.plan.legs)} legs are done, the rest follows when it can"
         raise TxPending(text) from error
@@ -248,12 +258,8 @@ def _forget(context: ChainContext, harvest: Harvest) -> None:
     """Drop the notes of a finished compound."""
     _reset_patience(context, harvest)
     forget_own(context, harvest.id)
-
-
-def _mined(context: ChainContext, harvest: Harvest) -> list[Executed]:
-    """Every transaction of the compound that the chain has executed, the reverted ones too: they cost as well."""
-    pairs = ((i, context.store.receipt_of(i.id)) for i in context.store.intents(harvest.id))
-    return [(intent, receipt) for intent, receipt in pairs if receipt is not None]
+    if context.store.get_flag(looked_key(harvest.id)) is not None:
+        context.store.set_flag(looked_key(harvest.id), None)
 
 
 def _give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:
@@ -261,7 +267,7 @@ def _give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:
         if intent.state is IntentState.PLANNED:
             context.store.settle(intent.id, IntentState.CANCELLED)
     _forget(context, work.harvest)
-    failed = record_failed(context, work.harvest, work.plan, _mined(context, work.harvest), work.valuation, error)
+    failed = record_failed(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation, error)
     streak = context.store.failures(failed.position_id)
     if streak >= MAX_FAILURES:
         say_quarantined(context, failed, streak)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from keeper.domain.events import EventName, Level
+from keeper.domain.harvest import HarvestState
 from keeper.domain.money import Address
 from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.execute import carry_out
@@ -111,10 +112,13 @@ class Lane:
                 if isinstance(result, TxPending):
                     context.emit(EventName.POSITION_FAILED, Level.WARNING, chain=context.name, error=str(result))
             free = position_id and not in_flight(context, self.owner) and not context.stopping()
-            if free and compound(context, book, position_id, execute=self._execute).harvest is not None:
-                self._done()
+            if free:
+                harvest = compound(context, book, position_id, execute=self._execute).harvest
+                if harvest is not None and harvest.state is HarvestState.DONE:
+                    self._done()
         except IntegrityError as error:
-            self.halted = str(error)
+            # Only what a person must look at halts; an endpoint on the wrong chain is waited for.
+            self.halted = context.store.get_flag(halt_key(context.name, self.owner))
             context.emit(EventName.LANE_HALTED, Level.ERROR, chain=context.name, owner=self.owner, error=str(error))
         except (Transient, TxPending) as error:
             self._say(position_id, Level.WARNING, error)

@@ -98,9 +98,9 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
     context.learned_gas[plan.position_id] = rehearsal.simulation.gas_used
     l1_fee = sum(context.chain.l1_fee_wei(call.data) for call in rehearsal.calls)
     context.learned_l1_fee[plan.position_id] = l1_fee
-    better, decision = decide_again(
-        case, pending=rehearsal.claimed, gas_units=rehearsal.simulation.gas_used, l1_fee_wei=l1_fee
-    )
+    priced = {token.address for token in assessment.holding.market.reward_tokens}
+    pending = tuple(amount for amount in rehearsal.claimed if amount.token.address in priced)
+    better, decision = decide_again(case, pending=pending, gas_units=rehearsal.simulation.gas_used, l1_fee_wei=l1_fee)
     checked = _check_fee_limits(context, better, rehearsal, decision)
     return Prepared(replace(assessment, decision=checked, case=better), plan, rehearsal)
 
@@ -162,7 +162,7 @@ def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | 
             if seen:
                 results.append(_go_on(context, harvest, plan, seen[0]))
             else:
-                _settle_in_flight(context, harvest)
+                _settle_in_flight(context, harvest, _native_usd(context, book))
                 text = f"compound {harvest.id} of {harvest.position_id} is open, but that position is not configured"
                 results.append(TxPending(f"{text}; put it back until it is finished"))
         except TxPending as pending:
@@ -231,12 +231,19 @@ def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment
         return drop(context, harvest, "keeper stopped before anything was signed")
     case = seen.case
     if case is None or case.position.signer is None:
-        _settle_in_flight(context, harvest)
-        raise TxPending(f"compound {harvest.id} of {harvest.position_id} waits: {seen.decision.reasons[0].text}")
+        _settle_in_flight(context, harvest, 0 if case is None else case.valuation.native.high)
+        why = "its position has no signer any more; give it back" if case else seen.decision.reasons[0].text
+        raise TxPending(f"compound {harvest.id} of {harvest.position_id} waits: {why}")
     if case.position.owner != plan.owner:
-        _settle_in_flight(context, harvest)
+        _settle_in_flight(context, harvest, case.valuation.native.high)
         text = f"compound {harvest.id} of {harvest.position_id} was begun by {plan.owner}, the position now belongs to"
         raise TxPending(f"{text} {case.position.owner}; give it back its signer until the compound is finished")
+    try:
+        fresh = reprice(plan, case.valuation)
+    except KeyError as error:
+        _settle_in_flight(context, harvest, case.valuation.native.high)
+        text = f"compound {harvest.id} was begun for another farm under the name {harvest.position_id}"
+        raise TxPending(f"{text}; give that farm its name back until the compound is finished") from error
     context.emit(
         EventName.HARVEST_RESUMED,
         position=harvest.position_id,
@@ -246,11 +253,17 @@ def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment
     )
     numbers = seen.decision.numbers  # an unconfirmed first leg is outbid only as far as the harvest is worth it now
     budget = (numbers.fire_gas_price_wei or 0) if numbers is not None else 0
-    work = Work(harvest, reprice(plan, case.valuation), case.position.signer, case.valuation, budget)
+    work = Work(harvest, fresh, case.position.signer, case.valuation, budget)
     return carry_out(context, work)
 
 
-def _settle_in_flight(context: ChainContext, harvest: Harvest) -> None:
+def _native_usd(context: ChainContext, book: Book) -> int:
+    """Price of the gas token by any position that can be valued now, USD wad; 0 when none can."""
+    seen = survey(context, book, record=False).assessments
+    return next((a.case.valuation.native.high for a in seen if a.case is not None), 0)
+
+
+def _settle_in_flight(context: ChainContext, harvest: Harvest, native_usd: int) -> None:
     """See sent transactions of a compound confirmed, without beginning anything new: the account must not wait for it.
 
     Raises:
@@ -259,7 +272,7 @@ def _settle_in_flight(context: ChainContext, harvest: Harvest) -> None:
     for intent in context.store.intents(harvest.id):
         if intent.state in (IntentState.SIGNED, IntentState.BROADCAST, IntentState.MINED):
             with contextlib.suppress(TxReverted, TxReplaced):
-                await_confirmation(context, intent, 0)
+                await_confirmation(context, intent, native_usd)
 
 
 def _blocked(assessment: Assessment, reason: Reason) -> Assessment:
@@ -275,6 +288,8 @@ def _check_fee_limits(context: ChainContext, case: Case, rehearsal: Rehearsal, d
     if decision.verdict is not Verdict.HARVEST:
         return decision
     limits, bid = context.limits, 2 * case.fees.base_fee_wei + case.fees.tip_wei
+    if limits.max_gas_price_wei is not None:
+        bid = min(bid, limits.max_gas_price_wei)
     caps = [case.valuation.gas_cost(gas_limit(call.gas_used) * bid) for call in rehearsal.simulation.calls]
     spent = case.around.spent_today_usd
     reason = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from keeper.domain.ids import content_id
 from keeper.domain.money import BPS, Amount, Token
@@ -17,6 +18,10 @@ from keeper.ports import Permission
 __all__ = ["make_plan", "oracle_rate", "permissions_of"]
 
 
+#: Rewards worth less than a cent are left where they are: a pool would pay nothing for them, and nothing else either.
+_DUST: Final = 10**16
+
+
 def make_plan(plugins: Plugins, holding: Holding, observation: Observation, valuation: Valuation) -> Plan:
     """Plan one compound of a position. Pure: the same inputs give the same plan and id."""
     position, market = holding.position, holding.market
@@ -27,7 +32,8 @@ def make_plan(plugins: Plugins, holding: Holding, observation: Observation, valu
         assert position.route is not None, "resolve refuses an LP position without a route"
         pool = plugins.pools[position.route.kind]
         first, second = market.stake_parts
-        slippage = position.options.max_slippage_bps
+        # Selling half pays the pool's fee, so the two sides are apart by that much before anything has slipped.
+        slippage = position.options.max_slippage_bps + position.route.fee_bps
         legs += pool.join(position.route, position.owner, (first, second), market.stake_token, slippage)
     legs += adapter.deposit(position, market, Share(market.stake_token))
     path = (t for sale in holding.sales for t in sale.route.path)
@@ -76,7 +82,7 @@ def _shares(holding: Holding, pending: tuple[Amount, ...], valuation: Valuation)
     """Say which share (basis points of what is there at that moment) of each reward goes into which token."""
     market = holding.market
     stake = market.stake_token.address
-    paying = {a.token.address for a in pending if a.raw > 0}
+    paying = {a.token.address for a in pending if valuation.value_mid(a) >= _DUST}
     if not market.stake_parts:
         sold = [r for r in market.reward_tokens if r.address != stake and r.address in paying]
         yield from ((holding.sale(reward, market.stake_token), BPS) for reward in sold)

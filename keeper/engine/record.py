@@ -13,10 +13,16 @@ from keeper.domain.transaction import Intent, Receipt
 from keeper.domain.valuation import Valuation
 from keeper.engine.context import ChainContext
 
-__all__ = ["brought", "record_done", "record_failed"]
+__all__ = ["Executed", "brought", "mined", "record_done", "record_failed"]
 
 #: A leg together with what the chain did.
 Executed = tuple[Intent, Receipt]
+
+
+def mined(context: ChainContext, harvest: Harvest) -> list[Executed]:
+    """Every transaction of the compound that the chain has executed, the reverted ones too: they cost as well."""
+    pairs = ((i, context.store.receipt_of(i.id)) for i in context.store.intents(harvest.id))
+    return [(intent, receipt) for intent, receipt in pairs if receipt is not None]
 
 
 def brought(plan: Plan, executed: Sequence[Executed]) -> dict[Address, int]:
@@ -69,7 +75,7 @@ def record_failed(
         Level.ERROR,
         position=failed.position_id,
         harvest=failed.id,
-        leg=len(executed) + 1,
+        leg=len({intent.leg_index for intent, receipt in executed if receipt.status == 1}) + 1,
         kind=type(error).__name__,
         error=failed.error,
         gas=failed.gas_used,
@@ -100,7 +106,7 @@ def _with_facts(
         compounded=compounded,
         gas_used=sum(receipt.gas_used for _, receipt in executed),
         cost_wei=cost,
-        received_usd=UsdWad(sum(valuation.value_low(amount) for amount in received)),
+        received_usd=UsdWad(sum(_price(valuation, amount) or 0 for amount in received)),
         compounded_usd=valuation.value_mid(compounded) if compounded else UsdWad(0),
         cost_usd=valuation.gas_cost(cost),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from keeper.domain.decision import Verdict
+from keeper.domain.decision import Reason, ReasonCode, Verdict
 from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address, Amount
 from keeper.engine.context import ChainContext
@@ -44,6 +44,8 @@ class WatchState:
     last_ok: float | None = None
     error: str = ""
     cases: Mapping[str, Case] = field(default_factory=dict)
+    #: Positions handed to a lane, or blocked, since the last full look: gas alone does not make them due again.
+    handed: set[str] = field(default_factory=set)
 
 
 class ChainWatch:
@@ -105,9 +107,9 @@ class ChainWatch:
         if first or len(book.failures) != len(self.book.failures if self.book else ()):
             self._say_resolved(book)
         self.book = book
-        for holding in book.holdings:
-            owner = holding.position.owner
-            if holding.position.signer is not None and owner not in self.lanes:
+        for position in context.positions:  # also those that do not resolve: they may have something in flight
+            owner = position.owner
+            if position.signer is not None and owner not in self.lanes:
                 lane = Lane(context, self._resolve_book, owner, execute=self._execute, done=self.look)
                 self.lanes[owner] = lane
                 lane.worker.start()
@@ -138,6 +140,8 @@ class ChainWatch:
         self._seen(result.block.number)
         for lane in list(self.lanes.values()):
             lane.recover()
+        held = (a.position.id for a in result.assessments if a.decision.verdict is Verdict.BLOCKED)
+        self.state.handed = {*held, *(a.position.id for a in result.due)}
         for assessment in result.due:
             self.lanes[assessment.position.owner].submit(assessment.position.id)
 
@@ -146,7 +150,12 @@ class ChainWatch:
         known = assessment.position.id in self.context.learned_gas
         if assessment.case is None or (known and assessment.decision.verdict is not Verdict.HARVEST):
             return assessment
-        return prepare(self.context, assessment).assessment
+        try:
+            return prepare(self.context, assessment).assessment
+        except Transient as error:
+            reason = Reason(ReasonCode.READ_FAILED, f"the simulation did not answer: {error}")
+            decision = replace(assessment.decision, verdict=Verdict.BLOCKED, reasons=(reason,))
+            return replace(assessment, decision=decision)
 
     def _gas_tick(self) -> None:
         """Ask for the price of gas and the time, and re-check cached thresholds: reward is linear between reads."""
@@ -154,6 +163,8 @@ class ChainWatch:
         fees, head = context.chain.fees(), context.chain.head()
         due = []
         for position_id, case in self.state.cases.items():
+            if position_id in self.state.handed:
+                continue
             elapsed = head.timestamp - case.observation.block.timestamp
             _, decision = decide_again(case, fees=fees, pending=_projected(case, elapsed))
             if decision.verdict is Verdict.HARVEST:
@@ -167,6 +178,7 @@ class ChainWatch:
             gas_gwei=f"{fees.price_wei / 10**9:.4g}",
             due=len(due),
         )
+        self.state.handed.update(due)
         for position_id in due:
             self.lanes[self.state.cases[position_id].position.owner].submit(position_id)
 

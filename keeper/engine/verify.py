@@ -10,16 +10,17 @@ from keeper.domain.money import Address, Token
 from keeper.domain.plan import Leg, LegKind, Plan
 from keeper.domain.transaction import Receipt
 from keeper.engine.context import ChainContext
-from keeper.engine.record import Executed, brought
+from keeper.engine.record import Executed, brought, mined
 from keeper.erc20 import BALANCE_OF
-from keeper.errors import HarvestPaidNothing, IntegrityError
+from keeper.errors import HarvestPaidNothing, UnaskedTransfer
 
 __all__ = ["check_receipt", "forget_own", "remember_own", "spendable"]
 
 
 def remember_own(context: ChainContext, harvest_id: str, plan: Plan, block: BlockRef) -> None:
     """Note what the wallet held of each token before the compound: that much is never spent by it."""
-    own = _balances(context, plan, block)
+    theirs = _held_by_others(context, harvest_id, plan)
+    own = {token: raw - theirs.get(token, 0) for token, raw in _balances(context, plan, block).items()}
     context.store.set_flag(_own_key(harvest_id), json.dumps({token: str(raw) for token, raw in own.items()}))
 
 
@@ -35,15 +36,17 @@ def spendable(
     if noted is None or not any(have.values()):
         return have
     own = {token: int(raw) for token, raw in json.loads(noted).items()}
-    now = _balances(context, plan, block)
-    return {token: max(min(raw, now[token] - own.get(token, 0)), 0) for token, raw in have.items()}
+    now, theirs = _balances(context, plan, block), _held_by_others(context, harvest_id, plan)
+    return {
+        token: max(min(raw, now[token] - own.get(token, 0) - theirs.get(token, 0)), 0) for token, raw in have.items()
+    }
 
 
 def check_receipt(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Executed]) -> None:
     """Judge a confirmed leg by its Transfer logs.
 
     Raises:
-        IntegrityError: something left the wallet that policy and simulation should both have kept in.
+        UnaskedTransfer: something left the wallet that policy and simulation should both have kept in.
         HarvestPaidNothing: it succeeded, and nothing came in (or nothing was deposited).
     """
     _check_left(plan, leg, receipt, executed)
@@ -65,11 +68,11 @@ def _check_left(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Execu
     for log in receipt.transfers:
         if log.sender == plan.owner != log.recipient and log.raw and log.token not in allowed:
             text = f"{leg.label}: transaction {receipt.tx_hash} took token {log.token} out of the wallet unasked"
-            raise IntegrityError(f"{text}; revoke approvals and look at this contract before starting again")
+            raise UnaskedTransfer(f"{text}; revoke approvals and look at this contract before starting again")
     for token in leg.spends:
         if have.get(token.address, 0) + receipt.delta(token, plan.owner).raw < 0:
             text = f"{leg.label}: transaction {receipt.tx_hash} spent more {token.symbol} than the harvest had brought"
-            raise IntegrityError(f"{text}; look at it before starting again")
+            raise UnaskedTransfer(f"{text}; look at it before starting again")
 
 
 def _left(token: Token, receipt: Receipt, plan: Plan) -> int:
@@ -80,6 +83,17 @@ def _balances(context: ChainContext, plan: Plan, block: BlockRef) -> dict[Addres
     reads = [BALANCE_OF.read(token.address, plan.owner) for token in plan.tokens]
     answers = context.chain.read(reads, block)
     return {token.address: int(BALANCE_OF.value(a)) for token, a in zip(plan.tokens, answers, strict=True)}
+
+
+def _held_by_others(context: ChainContext, harvest_id: str, plan: Plan) -> dict[Address, int]:
+    """Sum what other open compounds of the account have brought and not yet spent, by their logs."""
+    held: dict[Address, int] = {}
+    for other, others_plan in context.store.open_harvests(context.name, plan.owner):
+        if other.id == harvest_id:
+            continue
+        for token, raw in brought(others_plan, mined(context, other)).items():
+            held[token] = held.get(token, 0) + max(raw, 0)
+    return held
 
 
 def _own_key(harvest_id: str) -> str:

@@ -6,12 +6,12 @@ Where a port is replaced by one that lies, the test says so; everything else is 
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import replace
 
 import pytest
 from app_kit import Recorder, nonce, open_local, principal, write_config
+from attack_kit import Hook, as_account, begin_and_die, drop_position, edit, go_on
 
 from keeper.abi import Fn
 from keeper.chain.client import EvmChain
@@ -23,30 +23,13 @@ from keeper.engine.clock import SystemClock
 from keeper.engine.lane import Lane
 from keeper.engine.lap import compound, resume
 from keeper.engine.supervisor import Cadence, ChainWatch
-from keeper.errors import IntegrityError, RpcRejected, StaleHead, TxPending
+from keeper.errors import IntegrityError, Refused, RpcRejected, StaleHead, TxPending
 from keeper.ports import Nonces
 
 pytestmark = pytest.mark.devnet
 
 APPROVE = Fn("approve(address,uint256)", "bool")
 ADD_LIQUIDITY = Fn("addLiquidity(address,address,uint256,uint256,uint256,uint256,address,uint256)")
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
-class Hook(Recorder):
-    """Does something to the world when an event is seen."""
-
-    def __init__(self, name, act):
-        super().__init__()
-        self.name, self.act = name, act
-
-    def emit(self, event):
-        super().emit(event)
-        if event.name.value == self.name:
-            self.act()
 
 
 @pytest.fixture
@@ -58,42 +41,6 @@ def config(fresh_world, tmp_path):
 @pytest.fixture
 def farmer(fresh_world):
     return fresh_world.farmer.address
-
-
-def edit(config, old, new):
-    text = config.read_text()
-    assert old in text
-    config.write_text(text.replace(old, new, 1))
-
-
-def drop_position(config, position_id):
-    head, *blocks = re.split(r"(?=\[\[positions\]\])", config.read_text())
-    config.write_text(head + "".join(b for b in blocks if f'id = "{position_id}"' not in b))
-
-
-def begin_and_die(monkeypatch, config, point, count=1):
-    """Begin a compound of the Aave position and die at a point."""
-    left = [count]
-
-    def reach(name):
-        left[0] -= name == point
-        if name == point and left[0] == 0:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr("keeper.app._kill_point", lambda _: reach)
-        with open_local(config) as app, pytest.raises(Killed):
-            app.compound("usdc-aave")
-
-
-def go_on(app, farmer, seconds=1.0):
-    context = replace(app.contexts["local"], confirm_timeout=seconds, poll_seconds=0.1, resend_seconds=0.2)
-    return resume(context, app.book("local"), farmer)
-
-
-def as_account(world, sender, to, data="0x", value=0):
-    world.node.rpc("anvil_impersonateAccount", sender)
-    world.node.rpc("eth_sendTransaction", {"from": sender, "to": to, "data": data, "value": hex(value)})
 
 
 # ------------------------------------------------------------------------------------- what is signed, and by whom
@@ -135,7 +82,7 @@ def test_a_lie_about_the_reward_token_does_not_widen_what_may_be_signed(fresh_wo
     with open_local(config) as app:
         book = app.book("local")
         assert {(p.to, p.selector) for p in app._permissions.get("uni-farm", ())} <= known
-        assert isinstance(book.failures["uni-farm"], IntegrityError)
+        assert isinstance(book.failures["uni-farm"], Refused)
         assert "keeper unblock" in str(book.failures["uni-farm"])
         assert {h.position.id for h in book.holdings} == {"sushi-chef", "usdc-aave"}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
 from app_kit import nonce, open_local, principal, sent_by, transfers, write_config
-from cli_kit import Line
+from cli_kit import Line, Process, wait_for
 
 pytestmark = pytest.mark.devnet
 
@@ -99,3 +100,20 @@ def test_a_simulated_harvest_needs_no_key_and_sends_nothing(fresh_world, line, t
     assert "stake UNI-V2" in shown.out
     assert fresh_world.block_number == before
     assert not (tmp_path / "state" / "keeper.db").exists()
+
+
+def test_an_interrupted_harvest_says_what_it_leaves_and_the_next_finishes_it(fresh_world, line, tmp_path):
+    fresh_world.node.rpc("evm_setAutomine", False)
+    try:
+        with Process(line.config, tmp_path / "log", ("harvest", "usdc-aave", "--yes")) as keeper:
+            wait_for(lambda: "claim AAVE: sent" in keeper.log.read_text(), 40, keeper.log.read_text)
+            keeper.send(signal.SIGINT)
+            assert keeper.finish() == 130
+    finally:
+        fresh_world.node.rpc("evm_setAutomine", True)
+        fresh_world.node.rpc("evm_mine")
+    said = keeper.log.read_text()
+    assert "the compound of usdc-aave is unfinished; `keeper harvest usdc-aave` or `keeper run` goes on" in said
+    assert "Traceback" not in said
+    assert line("harvest", "usdc-aave", "--yes").code == 0
+    assert [h["state"] for h in line("ledger", "--json").json["harvests"]] == ["done"]

@@ -96,6 +96,27 @@ def test_doctor_names_a_password_that_does_not_open(line, tmp_path):
     assert failed["fix"]
 
 
+def test_a_broken_journal_is_told_and_not_a_bug(line, tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "keeper.db").write_bytes(b"no database" * 1000)
+    shown = line("doctor")
+    assert shown.code == 75
+    assert "fail  journal" in shown.out
+    assert shown.err == ""
+    for args in (["status", "--live"], ["explain", "uni-farm", "--live"]):
+        shown = line(*args)
+        assert shown.code == 75
+        assert "keeper.db cannot be read" in shown.err
+        assert "bug" not in shown.err
+
+
+def test_doctor_names_a_state_folder_that_is_a_file(line, tmp_path):
+    (tmp_path / "state").write_text("")
+    shown = line("doctor")
+    assert shown.code == 78
+    assert "is a file, and keeper.state a folder" in shown.out
+
+
 def test_doctor_names_a_position_that_is_no_such_protocol(fresh_world, line):
     text = line.config.read_text()
     line.config.write_text(re.sub(fresh_world.farm, fresh_world.router, text, flags=re.IGNORECASE))

@@ -137,6 +137,18 @@ def test_every_config_problem_is_a_line(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "config error: a: b\n  c\nconfig error: d: e\n  f\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("args", [["protocols"], ["protocols", "--json"]])
+def test_a_full_disk_behind_stdout_is_no_bug(args: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "keeper", *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.returncode == ExitCode.TEMPORARY
+    assert done.stderr == "error: cannot write: No space left on device; make room, or write elsewhere, and try again\n"
+
+
 def test_unexpected_errors_show_a_traceback_only_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([], raising(RuntimeError("boom"))) == 1
     quiet = capsys.readouterr().err

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -188,6 +190,29 @@ def test_status_shows_why_a_position_is_blocked(store, capsys):
     assert "sentence about price_stale" in shown(capsys, "status")
 
 
+def test_status_says_when_a_compound_ended_after_the_verdict(store, capsys):
+    early = BlockRef("bnb", 45_000_000, "0x" + "ab" * 32, THEN - 795_000)
+    record(store, replace(decision(Verdict.HARVEST, ReasonCode.ABOVE_THRESHOLD), block=early))
+    assert "from before" not in shown(capsys, "status")
+    close(store, harvest(1, HarvestState.DONE))
+    out = shown(capsys, "status")
+    assert re.search(r"cake-bnb: compounded .* ago; the numbers above are from before", out)
+    record(store, decision())
+    assert "from before" not in shown(capsys, "status")
+
+
+def test_status_does_not_believe_the_heartbeat_of_a_process_that_is_gone(home, store, capsys):
+    record(store, decision())
+    beat = home / "state" / "heartbeat"
+    beat.write_text(f"{int(time.time())} {os.getpid()}\n")
+    assert f"daemon: running (process {os.getpid()}" in shown(capsys, "status")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    beat.write_text(f"{int(time.time())} {gone.pid}\n")
+    assert f"daemon: not running (process {gone.pid} is gone)" in shown(capsys, "status")
+    assert parsed(capsys, "status")["daemon"]["running"] is False
+
+
 def test_status_json_has_exact_amounts_as_text(store, capsys):
     record(store, decision())
     document = parsed(capsys, "status")
@@ -264,6 +289,21 @@ def test_ledger_since_leaves_out_what_is_older(store, capsys):
     assert parsed(capsys, "ledger", "--since", "2023-01-01")["harvests"]
     assert parsed(capsys, "ledger", "--since", "30d")["harvests"] == []
     assert run(["ledger", "--since", "soon"]) == 2
+
+
+def test_an_empty_ledger_says_of_what_and_an_unknown_position_is_told(store, capsys):
+    assert shown(capsys, "ledger") == "nothing was harvested yet\n"
+    close(store, harvest(1, HarvestState.DONE))
+    assert shown(capsys, "ledger", "--position", "other") == "nothing was harvested by other yet\n"
+    assert shown(capsys, "ledger", "--since", "2024-01-31") == "nothing was harvested since 2024-01-31 00:00 UTC\n"
+    assert run(["ledger", "--position", "cake-bnv"]) == 2
+    assert 'did you mean "cake-bnb"?' in capsys.readouterr().err
+
+
+def test_the_ledger_of_a_position_that_left_the_config_is_still_there(home, store, capsys):
+    close(store, harvest(1, HarvestState.DONE))
+    (home / "keeper.toml").write_text(CONFIG.replace('id = "cake-bnb"', 'id = "renamed"'))
+    assert "1 compound:" in shown(capsys, "ledger", "--position", "cake-bnb")
 
 
 def test_a_token_cannot_smuggle_a_formula_into_the_spreadsheet(store, capsys):

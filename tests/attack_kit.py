@@ -1,0 +1,64 @@
+"""What attacks on the whole way share: dying at a point, going on, editing a config, acting as somebody."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from app_kit import Recorder, open_local
+
+from keeper.engine.lap import resume
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+class Hook(Recorder):
+    """Does something to the world when an event is seen."""
+
+    def __init__(self, name, act):
+        super().__init__()
+        self.name, self.act = name, act
+
+    def emit(self, event):
+        super().emit(event)
+        if event.name.value == self.name:
+            self.act()
+
+
+def edit(config, old, new):
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new, 1))
+
+
+def drop_position(config, position_id):
+    head, *blocks = re.split(r"(?=\[\[positions\]\])", config.read_text())
+    config.write_text(head + "".join(b for b in blocks if f'id = "{position_id}"' not in b))
+
+
+def begin_and_die(monkeypatch, config, point, count=1):
+    """Begin a compound of the Aave position and die at a point."""
+    left = [count]
+
+    def reach(name):
+        left[0] -= name == point
+        if name == point and left[0] == 0:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keeper.app._kill_point", lambda _: reach)
+        with open_local(config) as app, pytest.raises(Killed):
+            app.compound("usdc-aave")
+
+
+def go_on(app, farmer, seconds=1.0):
+    context = replace(app.contexts["local"], confirm_timeout=seconds, poll_seconds=0.1, resend_seconds=0.2)
+    return resume(context, app.book("local"), farmer)
+
+
+def as_account(world, sender, to, data="0x", value=0):
+    world.node.rpc("anvil_impersonateAccount", sender)
+    world.node.rpc("eth_sendTransaction", {"from": sender, "to": to, "data": data, "value": hex(value)})

@@ -1,0 +1,81 @@
+"""Two findings of a hostile review that need no chain: a lagging node, and the dust of a second reward."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from adapter_kit import BLOCK, OWNER, addr, token
+from test_engine_decide import NATIVE, REWARD, SPEC, STAKE, price
+
+from keeper.app import load_plugins
+from keeper.chain.simulate import Simulator
+from keeper.domain.money import Amount
+from keeper.domain.observation import Observation
+from keeper.domain.plan import Call, LegKind, MinOut
+from keeper.domain.position import Market, Position, StrategyOptions
+from keeper.domain.valuation import Valuation
+from keeper.engine.plan import make_plan
+from keeper.engine.resolve import Holding, Sale
+from keeper.engine.simulate import min_out
+from keeper.errors import RpcRejected
+from keeper.ports import SwapRoute
+from keeper.swaps.uniswap_v2 import amount_out
+
+
+class _Endpoint:
+    redacted = "node"
+
+    def __init__(self):
+        self.lagging = True
+
+    def call(self, method, params):
+        if method == "eth_estimateGas":
+            return "0x5208"
+        if self.lagging:
+            raise RpcRejected("header not found", code=-32000)  # geth's words for a block it does not have yet
+        if method == "eth_simulateV1":
+            (request, _) = params
+            n = len(request["blockStateCalls"][0]["calls"])
+            return [{"calls": [{"status": "0x1", "gasUsed": "0x5208", "returnData": "0x" + "00" * 32}] * n}]
+        raise AssertionError(method)
+
+
+class _Pool:
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+
+    def ask(self, question):
+        return question(self.endpoint)
+
+
+def test_a_node_one_block_behind_does_not_lose_its_simulation_for_good():
+    endpoint = _Endpoint()
+    simulator = Simulator(_Pool(endpoint), 12)
+    claim = Call(LegKind.CLAIM, "claim", addr(5), b"\0" * 4)
+    try:  # the node lags one block behind the head that another node told: one claim is simulated (as `prepare` does)
+        simulator.run(OWNER, [claim], [addr(3)], BLOCK)
+    except RpcRejected:
+        pass
+    endpoint.lagging = False
+    assert simulator.run(OWNER, [claim, claim], [addr(3)], BLOCK).method == "eth_simulateV1"
+
+
+def test_one_wei_of_a_second_reward_does_not_block_the_first():
+    second = token(11, "OLD")
+    plugins = load_plugins()
+    options = StrategyOptions()
+    position = Position("p", "test", "aave-v3", OWNER, "s", addr(5), {"asset": STAKE.address}, SPEC, options)
+    market = Market(
+        STAKE, (REWARD, second), contracts=MappingProxyType({"a_token": addr(20), "rewards_controller": addr(21)})
+    )
+    sales = tuple(Sale(t, STAKE, SwapRoute(SPEC, (t, STAKE), (addr(8),), 30)) for t in (REWARD, second))
+    observation = Observation("p", BLOCK, Amount(STAKE, 10**10), (Amount(REWARD, 10**20), Amount(second, 1)), ())
+    valuation = Valuation(
+        BLOCK, (price(NATIVE, 3000), price(STAKE, 1), price(REWARD, 8), price(second, 1)), price(NATIVE, 3000), ()
+    )
+    plan = make_plan(plugins, Holding(position, market, sales), observation, valuation)
+    swaps = [leg for leg in plan.legs if leg.kind is LegKind.SWAP and leg.spends == (second,)]
+    floor = next(p.rule for leg in swaps for p in leg.patches if isinstance(p.rule, MinOut)) if swaps else None
+    # 1 wei into the deepest pool there is pays 0 USDC, the floor asks for 1: the router reverts, and with it everything
+    paid = amount_out(1, 10**24, 10**12, 30)
+    assert not swaps or paid >= min_out(floor, {second.address: 1}), [leg.label for leg in plan.legs]

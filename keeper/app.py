@@ -158,7 +158,7 @@ class App:
                 context = self.contexts[chain]
                 found = resolve(context, context.chain.head())
                 allowed = {h.position.id: permissions_of(context.plugins, h) for h in found.holdings}
-                book = self._pinned(found, allowed) if self.mode is Mode.LIVE else found
+                book = self._pinned(found, allowed)  # also while only looking: what is shown is what would be done
                 self._permissions.update({h.position.id: allowed[h.position.id] for h in book.holdings})
                 self._books[chain] = (book, self.clock.monotonic())
             return book
@@ -179,7 +179,7 @@ class App:
             elif pinned != said:
                 failures[position.id] = Refused(
                     f"{position.id}: its contracts (or the endpoint) answer differently than when keeper first saw "
-                    "them; look at `keeper positions`, then accept it with `keeper unblock`"
+                    f"them; look at `keeper positions --live`, then accept it with `keeper unblock {position.id}`"
                 )
         kept = tuple(h for h in book.holdings if h.position.id not in failures)
         return replace(book, holdings=kept, failures=failures)

@@ -132,7 +132,8 @@ def _print(loaded: Loaded, known: Sequence[Known], *, live: bool) -> None:
     table(headers, [_row(item, now) for item in known], right=(2, 3, 4, 5))
     for item in known:
         if item.decision and item.decision.verdict is Verdict.BLOCKED:
-            say(f"  {item.position.id}: {item.decision.reasons[0].text}")
+            why = item.decision.reasons[0].text.removeprefix(f"{item.position.id}: ")
+            say(f"  {item.position.id}: {why}")
         if item.open:
             say(f"  {item.position.id}: a compound is under way since {ago(now, item.open.started_at)}")
         elif last := _ended_since(item):

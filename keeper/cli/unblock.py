@@ -36,8 +36,9 @@ def command(what: str | None, yes: bool) -> int:
     """
     loaded = load_config(globals_of(), secrets=False)
     if not loaded.journal.is_file():
-        say("there is no journal yet, so nothing is halted")
-        return ExitCode.OK
+        if what is not None:
+            raise click.UsageError("there is no journal yet, so nothing is blocked")
+        return _list({})
     store = open_store(loaded.journal)
     try:
         found = store.flags(_HALT)
@@ -63,7 +64,7 @@ def _list(found: Mapping[str, str]) -> int:
     for key, text in found.items():
         say(f"halted  {key.removeprefix(_HALT)}\n        {text}")
     if not found:
-        say("no account is halted")
+        say("no account is halted; `keeper status` says whether a position is blocked, and by what")
     return ExitCode.OK
 
 
@@ -80,7 +81,7 @@ def _let_go_on(store: SqliteStore, key: str) -> None:
 
 def _clear(store: SqliteStore, keys: list[str], found: Mapping[str, str], *, yes: bool) -> int:
     for key in keys:
-        text = found.get(key, "its contracts will be believed anew at the next look")
+        text = found.get(key, "what its contracts say at the next look is to be believed and remembered")
         click.echo(f"{key.partition(':')[2]}: {text}", err=True)
     if not yes:
         if not sys.stdin.isatty():

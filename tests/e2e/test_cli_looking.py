@@ -11,7 +11,9 @@ import pytest
 from app_kit import write_config
 from cli_kit import Line
 
+from keeper.app import pin_key
 from keeper.cli.checkup import State
+from keeper.store import open_store
 
 pytestmark = pytest.mark.devnet
 
@@ -94,6 +96,22 @@ def test_doctor_names_a_password_that_does_not_open(line, tmp_path):
     (failed,) = [row for row in shown.json["rows"] if row["state"] == "fail"]
     assert failed["subject"] == "key farm"
     assert failed["fix"]
+
+
+def test_looking_and_doctor_show_what_the_daemon_would_refuse(fresh_world, line, tmp_path):
+    fresh_world.advance(7 * DAY)
+    assert line("harvest", "sushi-chef", "--yes").code == 0
+    store = open_store(tmp_path / "state" / "keeper.db")
+    config, _, _ = str(store.get_flag(pin_key("sushi-chef"))).partition(":")
+    store.set_flag(pin_key("sushi-chef"), f"{config}:something else")
+    store.close()
+    for args in (["status", "--live"], ["explain", "sushi-chef", "--live"], ["doctor"]):
+        shown = line(*args)
+        assert "answer differently" in shown.out
+        assert "`keeper unblock sushi-chef`" in shown.out
+    assert "sushi-chef: sushi-chef:" not in line("status", "--live").out
+    assert line("unblock", "sushi-chef", "--yes").code == 0
+    assert "answer differently" not in line("status", "--live").out
 
 
 def test_a_broken_journal_is_told_and_not_a_bug(line, tmp_path):

@@ -107,7 +107,7 @@ def play(rewards, parts, pending):
     return {t.symbol: value.value_mid(Amount(t, have[t.address])) for t in (A, B, R)}
 
 
-@given(r=st.integers(10**15, 10**24))
+@given(r=st.integers(10**16, 10**24))
 def test_a_foreign_reward_is_sold_half_into_each_side(r):
     sides = play((R,), (A, B), [Amount(R, r)])
     total = sides["A"] + sides["B"]
@@ -121,7 +121,7 @@ def test_a_reward_that_is_one_side_keeps_half(a):
     assert abs(sides["A"] - sides["B"]) * 1000 <= sides["A"] + sides["B"] + 10**16
 
 
-@given(a=st.integers(0, 10**24), b=st.integers(0, 10**12), r=st.integers(10**15, 10**24))
+@given(a=st.integers(0, 10**24), b=st.integers(0, 10**12), r=st.integers(10**16, 10**24))
 def test_mixed_rewards_end_in_balance(a, b, r):
     sides = play((A, B, R), (A, B), [Amount(A, a), Amount(B, b), Amount(R, r)])
     total = sides["A"] + sides["B"]
@@ -178,3 +178,9 @@ def test_a_replacement_raises_both_fields_by_an_eighth_within_every_cap(old, old
     assert base + tip <= bid.max_fee_wei
     assert bid.max_tip_wei <= bid.max_fee_wei
     assert cap is None or bid.max_fee_wei <= cap
+
+
+@given(r=st.integers(1, 10**15))
+def test_dust_is_left_where_it_is(r):
+    assert list(_shares(holding((R,), ()), (Amount(R, r),), worth())) == []
+    assert list(_shares(holding((R,), (A, B)), (Amount(R, r),), worth())) == []

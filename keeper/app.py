@@ -23,17 +23,17 @@ from keeper.config.plugins import discover
 from keeper.domain.decision import Verdict
 from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, HarvestState
-from keeper.domain.ids import content_id
 from keeper.domain.money import Address, UsdWad
 from keeper.domain.position import Position
 from keeper.engine.clock import SystemClock
 from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules
 from keeper.engine.execute import Work, carry_out
 from keeper.engine.lap import Execute, Outcome, Prepared, compound, prepare
+from keeper.engine.pins import pin_key, pinned
 from keeper.engine.plan import permissions_of
 from keeper.engine.resolve import Book, resolve, with_params
 from keeper.engine.survey import Assessment, record_changes, survey
-from keeper.errors import ConfigError, Refused
+from keeper.errors import ConfigError
 from keeper.ports import Chain, EventSink, KeySigner, Permission, PriceSpec, Signer, Submitter
 
 if TYPE_CHECKING:
@@ -87,16 +87,6 @@ def load_plugins() -> Plugins:
     if broken:
         raise ConfigError(broken)
     return Plugins(**{group: plugins.found for group, plugins in groups.items()})
-
-
-def pin_key(position_id: str) -> str:
-    """Name the flag that remembers what a position's contracts said first; ``keeper unblock`` clears it."""
-    return f"pin:{position_id}"
-
-
-def _permission_text(permission: Permission) -> str:
-    """Spell what a permission allows; its label is for people, and a token may change its ticker."""
-    return repr(replace(permission, label=""))
 
 
 def journal_path(loaded: Loaded, mode: Mode = Mode.LIVE) -> Path:
@@ -158,31 +148,12 @@ class App:
                 context = self.contexts[chain]
                 found = resolve(context, context.chain.head())
                 allowed = {h.position.id: permissions_of(context.plugins, h) for h in found.holdings}
-                book = self._pinned(found, allowed)  # also while only looking: what is shown is what would be done
+                book = pinned(
+                    self.store, found, allowed
+                )  # also while only looking: what is shown is what would be done
                 self._permissions.update({h.position.id: allowed[h.position.id] for h in book.holdings})
                 self._books[chain] = (book, self.clock.monotonic())
             return book
-
-    def _pinned(self, book: Book, allowed: Mapping[str, tuple[Permission, ...]]) -> Book:
-        """Leave out positions whose contracts now answer so that their key could sign something new.
-
-        What may be signed follows from what contracts say of themselves (which token is the reward); the first answer
-        is remembered, and an endpoint that answers differently later widens nothing.
-        """
-        failures = dict(book.failures)
-        for holding in book.holdings:
-            position = holding.position
-            config, said = content_id(position), content_id(sorted(_permission_text(p) for p in allowed[position.id]))
-            pinned_config, _, pinned = (self.store.get_flag(pin_key(position.id)) or ":").partition(":")
-            if pinned_config != config:
-                self.store.set_flag(pin_key(position.id), f"{config}:{said}")
-            elif pinned != said:
-                failures[position.id] = Refused(
-                    f"{position.id}: its contracts (or the endpoint) answer differently than when keeper first saw "
-                    f"them; look at `keeper positions --live`, then accept it with `keeper unblock {position.id}`"
-                )
-        kept = tuple(h for h in book.holdings if h.position.id not in failures)
-        return replace(book, holdings=kept, failures=failures)
 
     def survey(self, only: Sequence[str] | None = None) -> list[Assessment]:
         """Look at positions (all by default) and decide, in the order of the config."""

@@ -38,6 +38,8 @@ def open_database(path: Path, *, read_only: bool, now: Callable[[], int]) -> Dat
         _create(path)
     revision = _revision(path)
     _refuse_newer(path, revision)
+    if revision is None and read_only:
+        raise StoreUnavailable(f"the journal {path} is empty; `keeper run` or `keeper harvest` fills it")
     if revision != REVISION and read_only:
         raise StoreUnavailable(
             f"the journal {path} is of an earlier keeper; start `keeper run` once to bring it up to date"

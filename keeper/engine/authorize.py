@@ -23,7 +23,7 @@ from keeper.engine.context import ChainContext
 from keeper.errors import PolicyDenied, Refused
 from keeper.ports import Warrant
 
-__all__ = ["Bid", "Leg", "authorize", "gas_limit", "make_bid"]
+__all__ = ["Bid", "Leg", "attempt_of", "authorize", "gas_limit", "make_bid"]
 
 #: Gas limit over simulated gas, in percent: another transaction in the same block can make ours dearer.
 GAS_MARGIN_PERCENT: Final = 130
@@ -120,7 +120,7 @@ def authorize(context: ChainContext, leg: Leg) -> tuple[Intent, SignedTx]:
     warrant = Warrant(harvest.position_id, harvest.plan_id, leg.index, leg.simulation, max_fee_usd)
     signed = signer.sign(request, warrant)
     context.checkpoint("signed")
-    context.store.add_attempt(_attempt(intent, signed, leg), max_fee_usd=UsdWad(max_fee_usd))
+    context.store.add_attempt(attempt_of(intent, signed, leg.simulation.block), max_fee_usd=UsdWad(max_fee_usd))
     context.checkpoint("journaled")
     return replace(intent, state=IntentState.SIGNED, nonce=request.nonce), signed
 
@@ -155,7 +155,8 @@ def _next_nonce(context: ChainContext, intent: Intent) -> int:
     return seen.latest
 
 
-def _attempt(intent: Intent, signed: SignedTx, leg: Leg) -> Attempt:
+def attempt_of(intent: Intent, signed: SignedTx, block: int) -> Attempt:
+    """Make the journal's record of signed bytes, before anything is sent; ``block`` is the head they were made on."""
     return Attempt(
         intent_id=intent.id,
         hash=signed.hash,
@@ -165,5 +166,5 @@ def _attempt(intent: Intent, signed: SignedTx, leg: Leg) -> Attempt:
         max_fee_wei=signed.request.max_fee_wei,
         max_tip_wei=signed.request.max_tip_wei,
         state=AttemptState.SIGNED,
-        signed_block=leg.simulation.block,
+        signed_block=block,
     )

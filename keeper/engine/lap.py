@@ -290,7 +290,10 @@ def _check_fee_limits(context: ChainContext, case: Case, rehearsal: Rehearsal, d
     limits, bid = context.limits, 2 * case.fees.base_fee_wei + case.fees.tip_wei
     if limits.max_gas_price_wei is not None:
         bid = min(bid, limits.max_gas_price_wei)
-    caps = [case.valuation.gas_cost(gas_limit(call.gas_used) * bid) for call in rehearsal.simulation.calls]
+    caps = [
+        case.valuation.gas_cost(gas_limit(done.gas_used) * bid + context.chain.l1_fee_wei(call.data))
+        for call, done in zip(rehearsal.calls, rehearsal.simulation.calls, strict=True)
+    ]
     spent = case.around.spent_today_usd
     reason = None
     if max(caps) > limits.per_tx_usd:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from keeper.domain.harvest import Harvest
 from keeper.domain.money import UsdWad
 from keeper.domain.plan import Call, Plan
-from keeper.domain.transaction import Attempt, AttemptState, FeeQuote, Intent, TxRequest
+from keeper.domain.transaction import Attempt, FeeQuote, Intent, TxRequest
 from keeper.domain.valuation import Valuation
-from keeper.engine.authorize import Bid, gas_limit
+from keeper.engine.authorize import Bid, attempt_of, gas_limit
 from keeper.engine.context import ChainContext
 from keeper.engine.send import broadcast
 from keeper.engine.telling import say_sent
@@ -90,18 +90,7 @@ class Outbidder:
         fee = self.valuation.gas_cost(request.gas * request.max_fee_wei + context.chain.l1_fee_wei(request.data))
         warrant = Warrant(self.harvest.position_id, self.harvest.plan_id, intent.leg_index, simulation, UsdWad(fee))
         signed = context.signers[self.signer].sign(request, warrant)
-        attempt = Attempt(
-            intent_id=intent.id,
-            hash=signed.hash,
-            raw=signed.raw,
-            nonce=request.nonce,
-            gas=request.gas,
-            max_fee_wei=request.max_fee_wei,
-            max_tip_wei=request.max_tip_wei,
-            state=AttemptState.SIGNED,
-            signed_block=head.number,
-        )
-        context.store.add_attempt(attempt, max_fee_usd=UsdWad(fee))
+        context.store.add_attempt(attempt_of(intent, signed, head.number), max_fee_usd=UsdWad(fee))
         context.checkpoint("outbid")
         broadcast(context, intent, signed)
         say_sent(context, self.harvest, self.plan, intent, signed.hash, request.max_fee_wei, attempt=number)

@@ -128,9 +128,13 @@ def test_a_position_id_given_to_another_farm_while_a_compound_is_open_does_not_k
     begin_and_die(monkeypatch, config, "confirmed")
     drop_position(config, "usdc-aave")
     edit(config, 'id = "sushi-chef"', 'id = "usdc-aave"')
-    with open_local(config) as app:
+    events = Recorder()
+    with open_local(config, events=events) as app:
         lane = Lane(app.contexts["local"], lambda: app.book("local"), farmer)
-        lane._handle("")  # KeyError: worker dies, Supervisor.wait raises it, the process ends, restarts, ...
+        lane._handle("")  # a KeyError here would end the lane's thread, and with it the daemon, at every start
+        assert len(app.store.open_harvests("local", farmer)) == 1
+    (told,) = events.named("position.failed")
+    assert "give that farm its name back" in told.fields["error"]
 
 
 def test_harvest_all_finishes_what_an_earlier_run_left_open(config, farmer, monkeypatch, capsys):

@@ -8,6 +8,7 @@ KeeperError
     RateLimited            an endpoint asked us to slow down
     BadReply               an endpoint answered something that is not an answer
     StaleHead              an endpoint's head is too old
+    Disagreement           endpoints contradict each other where they must agree: nothing is sent, nothing is settled
   ReadFailed               a view call reverted or answered bytes of the wrong shape
   RpcRejected              the node understood the call and refused it
   PriceUnavailable         a source has no usable price
@@ -26,6 +27,7 @@ KeeperError
       LaneHeld             another process owns the lane (chain and account)
     IllegalTransition      a state change that the table does not allow
     JournalTooNew          written by a newer keeper
+    JournalMissing         it was here and is gone: nothing is sent until `keeper recover` has rebuilt it (exit 75)
   IntegrityError           journal and chain disagree: the lane halts
     UnaskedTransfer        a mined transaction took what it may not: the account halts for good
 """
@@ -35,9 +37,11 @@ from __future__ import annotations
 __all__ = [
     "BadReply",
     "ConfigError",
+    "Disagreement",
     "HarvestPaidNothing",
     "IllegalTransition",
     "IntegrityError",
+    "JournalMissing",
     "JournalTooNew",
     "KeeperError",
     "KeyUnavailable",
@@ -110,6 +114,10 @@ class BadReply(Transient):
 
 class StaleHead(Transient):
     """An endpoint's newest block is too old to decide by."""
+
+
+class Disagreement(Transient):
+    """Too few endpoints gave the same answer to a question on which money depends."""
 
 
 class ReadFailed(KeeperError):
@@ -200,6 +208,10 @@ class IllegalTransition(StoreError):
 
 class JournalTooNew(StoreError):
     """The journal was written by a newer keeper."""
+
+
+class JournalMissing(StoreError):
+    """The journal that this state folder had is gone or is another one; what it held may be in flight."""
 
 
 class IntegrityError(KeeperError):

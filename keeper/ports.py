@@ -15,7 +15,8 @@ from keeper.domain.decision import Decision
 from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, LedgerEntry
-from keeper.domain.money import NO_USD, Address, Token, UsdWad
+from keeper.domain.journal import Change, Track
+from keeper.domain.money import Address, Token, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.permission import ArgRule, Permission
 from keeper.domain.plan import Call, Leg, Plan, Share
@@ -23,12 +24,11 @@ from keeper.domain.position import Market, Position, RouteSpec
 from keeper.domain.reads import Read, ReadResult
 from keeper.domain.spec import ParamSpec, PriceSpec
 from keeper.domain.transaction import (
-    Attempt,
     FeeQuote,
-    Intent,
-    IntentState,
     Nonces,
+    Purpose,
     Receipt,
+    Sight,
     SignedTx,
     Simulation,
     Submission,
@@ -250,12 +250,23 @@ class Chain(Protocol):
         """L1 data fee of a transaction with this calldata; 0 where the chain has none."""
         ...
 
+    def agreed(self) -> Chain:
+        """The same chain, every answer given alike by ``quorum`` endpoints (else Disagreement): what is signed on."""
+        ...
+
+    def sight(self, account: Address, hashes: Sequence[str], heights: Sequence[int] = ()) -> Sight:
+        """Look at everything in flight in one request per endpoint, agreed by the quorum.
+
+        ``heights``: blocks whose canonical hash is asked for. Raises Disagreement when receipts contradict each other.
+        """
+        ...
+
     def nonces(self, account: Address) -> Nonces:
         """Transaction counts."""
         ...
 
     def used_by(self, account: Address, nonce: int) -> tuple[str, int] | None:
-        """Hash and block of the mined transaction with this nonce; ``None`` when there is none or it cannot be told."""
+        """Hash and block of the mined transaction with this nonce, agreed by the quorum; ``None`` without proof."""
         ...
 
     def balance(self, account: Address) -> int:
@@ -277,6 +288,10 @@ class Submitter(Protocol):
         """Send raw bytes; returns the outcome and the node's words. Never raises for a node's refusal."""
         ...
 
+    def submit_many(self, batch: Sequence[SignedTx]) -> list[tuple[Submission, str]]:
+        """Send several in this order, in one request per endpoint where it can; an outcome for each."""
+        ...
+
 
 # ---------------------------------------------------------------------------- keys
 
@@ -292,6 +307,8 @@ class Warrant:
     simulation: Simulation
     #: Value of the fees at the transaction's caps (gas * max fee, plus L1 fee), USD wad.
     max_fee_usd: UsdWad
+    #: CANCEL permits one thing only: nothing, sent to the account itself, with a nonce that the journal already uses.
+    purpose: Purpose = Purpose.WORK
 
 
 @runtime_checkable
@@ -321,7 +338,7 @@ class Signer(Protocol):
 
 @runtime_checkable
 class Journal(Protocol):
-    """Write-ahead journal of everything that touches the wire. Each method is one durable (fsynced) commit.
+    """Write-ahead journal of everything that touches the wire. Each writing method is one durable (fsynced) commit.
 
     Raises StoreUnavailable when the commit is not certain, IllegalTransition when the table of states forbids it.
     """
@@ -330,31 +347,15 @@ class Journal(Protocol):
         """Record a compound before its first leg."""
         ...
 
-    def add_intent(self, intent: Intent) -> None:
-        """Record one leg (state PLANNED). The key is unique for ever: a second insert raises IllegalTransition."""
-        ...
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make all changes in this order in one commit, or none.
 
-    def add_attempt(self, attempt: Attempt, *, max_fee_usd: UsdWad = NO_USD) -> None:
-        """Record signed raw bytes, and the intent as SIGNED with this nonce, before anything is sent.
+        Where this process holds the account's lease, AddAttempt checks its fencing token in the same commit.
 
-        ``max_fee_usd`` is the value of the fees at the attempt's caps; ``spent_usd`` counts it while in flight.
+        Raises:
+            IllegalTransition: the table of states or a constraint forbids one of them.
+            LaneHeld: another process has taken the account's lease.
         """
-        ...
-
-    def mark_broadcast(self, intent_id: str, tx_hash: str) -> None:
-        """The raw bytes left, or may have left, the process."""
-        ...
-
-    def add_receipt(self, intent_id: str, receipt: Receipt, *, cost_usd: UsdWad = NO_USD) -> None:
-        """Mined, not yet confirmed. Replaces an earlier receipt of the same intent. ``cost_usd`` values its fees."""
-        ...
-
-    def settle(self, intent_id: str, state: IntentState) -> None:
-        """CONFIRMED, REVERTED or CANCELLED."""
-        ...
-
-    def reopen(self, intent_id: str) -> None:
-        """A reorg took the receipt away: back to BROADCAST, receipt and ledger rows reversed."""
         ...
 
     def close_harvest(self, harvest: Harvest, entries: Sequence[LedgerEntry]) -> None:
@@ -365,20 +366,28 @@ class Journal(Protocol):
         """Compounds that are not finished, oldest first: what ``recover`` goes on with."""
         ...
 
-    def intents(self, harvest_id: str) -> list[Intent]:
-        """Legs of a compound in order."""
+    def tracks_of(self, harvest_id: str) -> list[Track]:
+        """Legs of a compound in order, each with its transactions and receipt; a leg tried again comes again."""
         ...
 
-    def attempts(self, intent_id: str) -> list[Attempt]:
-        """Signed transactions of a leg, oldest first."""
+    def tracks(self, chain: str, sender: Address) -> list[Track]:
+        """Every intent of an account that is in flight, or mined and not final, by nonce (unsigned ones last)."""
         ...
 
-    def receipt_of(self, intent_id: str) -> Receipt | None:
-        """The receipt on record."""
+    def track(self, intent_id: str) -> Track | None:
+        """One intent with all that is on record."""
+        ...
+
+    def recent_tracks(self, limit: int = 50) -> list[Track]:
+        """Newest first, all accounts."""
+        ...
+
+    def nonces_used(self, chain_id: int, sender: Address, start: int) -> set[int]:
+        """Nonces from ``start`` on that any intent on record has."""
         ...
 
     def next_nonce(self, chain_id: int, sender: Address) -> int:
-        """One above the highest nonce the journal knows; 0 when it knows none."""
+        """One above the highest nonce the journal knows (a recovered floor included); 0 when it knows none."""
         ...
 
     def spent_usd(self, chain: str, sender: Address, since: int) -> UsdWad:
@@ -389,10 +398,6 @@ class Journal(Protocol):
 @runtime_checkable
 class Store(Journal, Protocol):
     """The journal, and everything else worth remembering."""
-
-    def record_decision(self, decision: Decision) -> bool:
-        """Keep a decision when verdict or first reason changed; ``True`` when it did."""
-        ...
 
     def record_decisions(self, batch: Sequence[Decision]) -> list[bool]:
         """Record a cycle's decisions in one commit; for each, whether verdict or first reason changed."""
@@ -408,10 +413,6 @@ class Store(Journal, Protocol):
 
     def verdict_since(self, position_id: str) -> int | None:
         """Block time (unix seconds) at which the present verdict began."""
-        ...
-
-    def record_observation(self, observation: Observation, reward_usd: UsdWad, gas_price_wei: int) -> None:
-        """Remember the latest, and keep history for backtests."""
         ...
 
     def record_observations(self, batch: Sequence[tuple[Observation, UsdWad, int]]) -> None:
@@ -436,6 +437,10 @@ class Store(Journal, Protocol):
 
     def get_flag(self, key: str) -> str | None:
         """A remembered fact."""
+        ...
+
+    def flags(self, prefix: str) -> dict[str, str]:
+        """Remembered facts whose key begins like this, by key."""
         ...
 
     def acquire_lease(self, lane: str, holder: str, ttl: int) -> int:

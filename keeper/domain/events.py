@@ -46,10 +46,20 @@ class EventName(StrEnum):
     HARVEST_RESUMED = "harvest.resumed"
     POLICY_DENIED = "policy.denied"
     LANE_HALTED = "lane.halted"
+    LANE_PAUSED = "lane.paused"
+    LANE_RESUMED = "lane.resumed"
+    TX_REORGED = "tx.reorged"
+    TX_STUCK = "tx.stuck"
+    TX_CANCELLED = "tx.cancelled"
+    TX_FOREIGN = "tx.foreign"
+    GAP_FILLED = "gap.filled"
+    RPC_DISAGREED = "rpc.disagreed"
+    CHAIN_STALLED = "chain.stalled"
     RPC_FAILED = "rpc.failed"
     RPC_RECOVERED = "rpc.recovered"
     BALANCE_LOW = "balance.low"
     BALANCE_READ = "balance.read"
+    RUNWAY_LOW = "runway.low"
 
 
 @dataclass(frozen=True, slots=True)

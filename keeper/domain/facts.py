@@ -52,3 +52,7 @@ class ChainFacts:
     feeds: Mapping[Address, FeedFact] = field(default_factory=lambda: MappingProxyType({}))
     #: Sequencer-uptime feed of an L2, when it has one.
     sequencer_feed: Address | None = None
+    #: Whether the chain's ``finalized`` block tag means what it says; else ``finality_blocks`` counts.
+    finality_tag: bool = False
+    #: Blocks on top of a receipt after which it is never looked at again, where there is no such tag.
+    finality_blocks: int = 64

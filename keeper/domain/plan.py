@@ -31,6 +31,8 @@ class LegKind(StrEnum):
     SWAP = "swap"
     ADD_LIQUIDITY = "add_liquidity"
     DEPOSIT = "deposit"
+    #: No leg of a plan: a nonce that is only filled.
+    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,27 @@ The allowed transitions are a table, enforced by the store: an intent never goes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from keeper.domain.block import BlockRef
 from keeper.domain.money import Address, Amount, Token
 from keeper.domain.plan import LegKind
 
 __all__ = [
     "INTENT_TRANSITIONS",
+    "IN_FLIGHT",
     "Attempt",
     "AttemptState",
     "FeeQuote",
     "Intent",
     "IntentState",
     "Nonces",
+    "Purpose",
     "Receipt",
+    "Sight",
     "SignedTx",
     "SimulatedCall",
     "Simulation",
@@ -49,7 +54,10 @@ class IntentState(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: The one table of allowed transitions. A reorg takes MINED, CONFIRMED and REVERTED back to BROADCAST.
+#: States in which a transaction of the intent may still be mined.
+IN_FLIGHT: Final[frozenset[IntentState]] = frozenset({IntentState.SIGNED, IntentState.BROADCAST, IntentState.MINED})
+
+#: The one table of allowed transitions. A reorg takes what had a receipt, also a mined cancel, back to BROADCAST.
 INTENT_TRANSITIONS: Final[dict[IntentState, frozenset[IntentState]]] = {
     IntentState.PLANNED: frozenset({IntentState.SIGNED, IntentState.CANCELLED}),
     IntentState.SIGNED: frozenset({IntentState.BROADCAST, IntentState.MINED, IntentState.CANCELLED}),
@@ -59,8 +67,17 @@ INTENT_TRANSITIONS: Final[dict[IntentState, frozenset[IntentState]]] = {
     ),
     IntentState.CONFIRMED: frozenset({IntentState.BROADCAST}),
     IntentState.REVERTED: frozenset({IntentState.BROADCAST}),
-    IntentState.CANCELLED: frozenset(),
+    IntentState.CANCELLED: frozenset({IntentState.BROADCAST}),
 }
+
+
+class Purpose(StrEnum):
+    """What a signed transaction of an intent is for."""
+
+    #: Do what the intent says.
+    WORK = "work"
+    #: Use up the nonce and do nothing: no value, no data, to the account itself.
+    CANCEL = "cancel"
 
 
 class AttemptState(StrEnum):
@@ -118,16 +135,19 @@ class SignedTx:
     raw: bytes
     #: 0x-prefixed transaction hash.
     hash: str
+    #: Blocks since the first transaction of the same intent was signed: when a private relay is no longer waited for.
+    waited_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One thing to do: one leg of one harvest."""
+    """One thing to do: one leg of one harvest, or a nonce to be filled."""
 
     #: UUID.
     id: str
-    #: Idempotency key, unique for ever: ``harvest_id:leg_index``.
+    #: Idempotency key, unique for ever: ``harvest_id:leg_index:try``, or ``gap:chain_id:sender:nonce``.
     key: str
+    #: Empty for a nonce that is only filled, so that what waits behind it can be mined.
     harvest_id: str
     leg_index: int
     chain: str
@@ -145,7 +165,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One signed transaction of an intent (the first, or a fee bump)."""
+    """One signed transaction of an intent (the first, a fee bump, or a cancel with the same nonce)."""
 
     intent_id: str
     hash: str
@@ -157,6 +177,7 @@ class Attempt:
     state: AttemptState
     #: Chain head when it was signed.
     signed_block: int
+    purpose: Purpose = Purpose.WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +260,20 @@ class Nonces:
 
     latest: int
     pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look at everything an account has in flight, from one moment, agreed by the chain's quorum of endpoints."""
+
+    head: BlockRef
+    #: Height of the newest finalized block; ``None`` where the chain names none (then depth counts).
+    finalized: int | None
+    nonces: Nonces
+    #: Receipts that were found, by lower-case hash. A missing one proves nothing.
+    receipts: Mapping[str, Receipt]
+    #: Hash of the canonical block at each asked height; one above the head, or one that could not be told, is missing.
+    canonical: Mapping[int, str]
 
 
 class Submission(StrEnum):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from keeper.config import models
+from keeper.config.chains import FACT_KEYS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "configuration.md"
 
@@ -28,7 +29,9 @@ TYPES = {
     "NamedPath": "path",
     "Listen": "host:port",
     "RouteConfig": "table, see below",
+    "ErrorsConfig": "table, see below",
     "tuple[RpcUrl, ...]": "array of http(s) addresses",
+    "tuple[NodeWords, ...]": "array of texts",
     "tuple[HexAddress, ...]": "array of addresses",
     "tuple[dict[str, Any], ...]": "array of tables",
     "tuple[PriceTokenConfig, ...]": "tables, see below",
@@ -38,6 +41,7 @@ TYPES = {
 TABLES = (
     ("[keeper]", models.KeeperConfig),
     ("[chains.NAME]", models.ChainConfig),
+    ("[chains.NAME.errors]", models.ErrorsConfig),
     ('[chains.NAME.feeds."TOKEN"]', models.FeedConfig),
     ("[signers.NAME], a keystore", models.KeystoreSigner),
     ("[signers.NAME], a raw key", models.EnvKeySigner),
@@ -103,7 +107,7 @@ def default_words(model: type[models.Table], key: str) -> str:
     if field.is_required():
         return "required"
     if field.default in (None, (), {}):
-        return "as shipped" if model is models.ChainConfig and key != "rpc" else ""
+        return "as shipped" if model is models.ChainConfig and key in FACT_KEYS else ""
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     return f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default}`"

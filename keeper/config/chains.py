@@ -7,14 +7,32 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from keeper.config.models import ChainConfig
+from keeper.config.chain_models import ChainConfig
 from keeper.config.packaged import chain_names, locate
 from keeper.domain.facts import ChainFacts, FeedFact
 
 __all__ = ["FACT_KEYS", "REQUIRED", "merge", "missing_facts", "shipped"]
 
-#: Keys of a chain table that are facts about the chain (the others are settings).
-FACT_KEYS: Final = tuple(key for key in ChainConfig.model_fields if key != "rpc" and "poll" not in key)
+#: Keys of a chain table that say what to do there, and are nobody's but the operator's.
+_SETTINGS: Final = frozenset(
+    {
+        "rpc",
+        "quorum",
+        "poll_gas_seconds",
+        "poll_positions_seconds",
+        "max_in_flight",
+        "submit",
+        "private_rpc",
+        "private_blocks",
+        "errors",
+    }
+)
+
+#: Keys of a chain table that are facts about the chain.
+FACT_KEYS: Final = tuple(key for key in ChainConfig.model_fields if key not in _SETTINGS)
+
+#: Blocks after which a receipt is final where nothing says otherwise.
+_FINALITY_BLOCKS: Final = 64
 
 #: Facts without which a chain cannot be used.
 REQUIRED: Final = (
@@ -66,4 +84,15 @@ def merge(name: str, config: ChainConfig) -> ChainFacts:
         multicall3=_value(name, config, "multicall3"),
         feeds=MappingProxyType({token: FeedFact(feed.feed, feed.max_age_seconds) for token, feed in feeds.items()}),
         sequencer_feed=_value(name, config, "sequencer_feed"),
+        finality_tag=_value(name, config, "finality") == "tag",
+        finality_blocks=_finality_blocks(name, config),
     )
+
+
+def _finality_blocks(name: str, config: ChainConfig) -> int:
+    """Never less than the confirmations: what does not count yet cannot be final."""
+    if config.finality_blocks is not None:
+        return config.finality_blocks
+    blocks: int = _value(name, config, "finality_blocks") or _FINALITY_BLOCKS
+    confirmations: int = _value(name, config, "confirmations")
+    return max(blocks, confirmations)

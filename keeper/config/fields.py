@@ -25,6 +25,7 @@ __all__ = [
     "Listen",
     "NamedPath",
     "NativeWei",
+    "NodeWords",
     "OptionalAddress",
     "RiskBps",
     "RpcUrl",
@@ -43,6 +44,8 @@ _DECIMAL: Final = re.compile(r"\d{1,30}(\.\d{1,18})?\Z")
 _PERCENT: Final = re.compile(r"(-?\d{1,4}(?:\.\d{1,2})?)\s*%\Z")
 _VARIABLE: Final = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _ZERO: Final = "0x" + "0" * 40
+_FEWEST_WORDS: Final = 6
+_MOST_WORDS: Final = 200
 
 
 class EnvText(str):
@@ -158,6 +161,16 @@ def parse_address(value: Any) -> Address:
     return plain
 
 
+def _node_words(value: Any) -> str:
+    words = " ".join(_text(value).lower().split())
+    if not _FEWEST_WORDS <= len(words) <= _MOST_WORDS:
+        raise ValueError(
+            f"must have {_FEWEST_WORDS} to {_MOST_WORDS} characters: shorter ones "
+            "occur in messages that mean something else"
+        )
+    return words
+
+
 def _optional_address(value: Any) -> Address | None:
     return None if value is None or value == "none" else parse_address(value)
 
@@ -249,6 +262,8 @@ RiskBps: TypeAlias = Annotated[int, BeforeValidator(_risk)]
 HexAddress: TypeAlias = Annotated[Address, BeforeValidator(parse_address)]
 #: As HexAddress; ``"none"`` says that there is none.
 OptionalAddress: TypeAlias = Annotated[Address | None, BeforeValidator(_optional_address)]
+#: Part of a node's error message, stored in lower case.
+NodeWords: TypeAlias = Annotated[str, BeforeValidator(_node_words)]
 #: A path; ``~`` and ``$NAME`` are filled in.
 NamedPath: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 #: An endpoint; ``$NAME`` is filled in.

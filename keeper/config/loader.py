@@ -20,6 +20,7 @@ from keeper.config.sources import PREFIX, Layers, candidates, default_files, gat
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address
 from keeper.domain.position import Position
+from keeper.domain.transaction import Submission
 from keeper.errors import ConfigError
 from keeper.ports import PriceSpec
 
@@ -58,6 +59,11 @@ class Loaded:
         """File that the daemon touches with every turn of its loop."""
         return self.settings.keeper.heartbeat_file or self.state / "heartbeat"
 
+    @property
+    def kill_file(self) -> FilePath:
+        """File whose presence pauses everything."""
+        return self.settings.keeper.kill_file or self.state / "PAUSE"
+
     def chain_facts(self, name: str) -> ChainFacts:
         """Return the facts of a configured chain.
 
@@ -68,6 +74,16 @@ class Loaded:
             known = ", ".join(self.settings.chains) or "none"
             raise ConfigError(f"no chain {name!r} in this config; chains: {known}")
         return merge(name, self.settings.chains[name])
+
+    def quorum(self, name: str) -> int:
+        """Return how many endpoints of a chain must agree where money depends on the answer."""
+        chain = self.settings.chains[name]
+        return chain.quorum or max(1, min(2, len(chain.rpc)))
+
+    def error_words(self, name: str) -> Mapping[Submission, tuple[str, ...]]:
+        """Return what nodes of a chain say to transactions, as far as the config knows better than keeper."""
+        errors = self.settings.chains[name].errors
+        return errors.to_domain() if errors else MappingProxyType({})
 
     def price_specs(self) -> Mapping[tuple[str, Address], tuple[PriceSpec, ...]]:
         """Return the price sources by chain and token: the chain's trusted feed first, then the configured ones.

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from keeper.config.chain_models import ChainConfig, ErrorsConfig, FeedConfig
 from keeper.config.fields import (
     Bps,
     Drift,
-    EnvText,
     Flag,
     Gwei,
     HexAddress,
     Listen,
     NamedPath,
     NativeWei,
-    OptionalAddress,
     RiskBps,
-    RpcUrl,
     Seconds,
     Text,
     Usd,
     Whole,
 )
+from keeper.config.table import Table, as_tuple, split, written
 from keeper.domain.money import Address, UsdWad
 from keeper.domain.position import Position, RouteSpec, StrategyOptions
 
 __all__ = [
     "ChainConfig",
     "EnvKeySigner",
+    "ErrorsConfig",
     "FeedConfig",
     "KeeperConfig",
     "KeystoreSigner",
@@ -43,33 +43,13 @@ __all__ = [
     "RouteConfig",
     "Settings",
     "SignerConfig",
+    "Table",
     "WatchSigner",
     "WebConfig",
 ]
 
 _YEAR = 365 * 86_400
 _MILLION = UsdWad(10**24)
-
-
-def _split(value: Any) -> Any:
-    """Read a list from the environment: parts between commas."""
-    return [EnvText(part.strip()) for part in value.split(",")] if isinstance(value, EnvText) else value
-
-
-def _tuple(value: Any) -> Any:
-    """TOML arrays arrive as lists; strict tuples want tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _written(default: str) -> Any:
-    """A default in the words of the file; it is checked and converted like a value that was read."""
-    return default
-
-
-class Table(BaseModel):
-    """One table: unknown keys are errors, values are never coerced, nothing changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
 
 class KeeperConfig(Table):
@@ -79,63 +59,19 @@ class KeeperConfig(Table):
         None, description="Folder of the journal; `$XDG_STATE_HOME/keeper`, or `/data` in the container image."
     )
     drain_timeout: Seconds = Field(
-        _written("60s"), le=3_600, description="How long a stop waits for transactions under way."
+        written("60s"), le=3_600, description="How long a stop waits for transactions under way."
     )
     heartbeat_file: NamedPath | None = Field(
         None, description="File touched by every turn of the loop, for health checks; `heartbeat` in the state folder."
+    )
+    kill_file: NamedPath | None = Field(
+        None,
+        description="While this file exists nothing new is sent, whatever else is told; `PAUSE` in the state folder.",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
-
-
-class FeedConfig(Table):
-    """``[chains.NAME.feeds."TOKEN"]``: a Chainlink USD feed that you vouch for."""
-
-    feed: HexAddress = Field(description="Aggregator proxy.")
-    max_age_seconds: Whole = Field(ge=60, le=604_800, description="Age after which an answer is stale.")
-
-
-class ChainConfig(Table):
-    """``[chains.NAME]``: endpoints, and any fact of the chain that differs from the shipped file."""
-
-    rpc: Annotated[tuple[RpcUrl, ...], BeforeValidator(lambda value: _tuple(_split(value)))] = Field(
-        (),
-        description="JSON-RPC endpoints, best first; needed where a position is. `$NAME` is filled in.",
-    )
-    poll_gas_seconds: Whole = Field(12, ge=1, le=3_600, description="Seconds between looks at the gas price.")
-    poll_positions_seconds: Whole = Field(900, ge=1, le=604_800, description="Seconds between reads of positions.")
-    chain_id: Whole | None = Field(None, ge=1, lt=2**53, description="EIP-155 chain id.")
-    native_symbol: Text | None = Field(None, min_length=1, max_length=12, description="Ticker of the gas token.")
-    wrapped_native: HexAddress | None = Field(None, description="ERC-20 wrapper of the gas token.")
-    block_time_ms: Whole | None = Field(None, ge=1, le=3_600_000, description="Milliseconds between blocks.")
-    fee_model: Literal["eip1559", "legacy"] | None = Field(
-        None, description="How transactions pay: `eip1559` or `legacy`."
-    )
-    tip_floor_gwei: Gwei | None = Field(None, le=10**13, description="Smallest priority fee that nodes accept.")
-    tip_cap_gwei: Gwei | None = Field(None, le=10**13, description="Largest priority fee that keeper bids.")
-    l1_fee: Literal["none", "op-stack", "arbitrum"] | None = Field(
-        None, description="How L1 data is charged: `none`, `op-stack` or `arbitrum`."
-    )
-    confirmations: Whole | None = Field(None, ge=0, le=10_000, description="Blocks on top before a receipt counts.")
-    multicall3: OptionalAddress = Field(None, description='Multicall3 contract; `"none"` where there is none.')
-    sequencer_feed: OptionalAddress = Field(None, description='Sequencer-uptime feed of an L2; `"none"` to do without.')
-    feeds: dict[HexAddress, FeedConfig] = Field({}, description="Further Chainlink USD feeds by token address.")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(set(self.rpc)) < len(self.rpc):
-            raise ValueError(
-                "rpc names the same endpoint twice; two must be two providers, because they check each other"
-            )
-        if (
-            self.tip_floor_gwei is not None
-            and self.tip_cap_gwei is not None
-            and self.tip_cap_gwei < self.tip_floor_gwei
-        ):
-            raise ValueError("tip_cap_gwei is below tip_floor_gwei")
-        return self
 
 
 class KeystoreSigner(Table):
@@ -187,7 +123,7 @@ class PriceTokenConfig(Table):
 
     chain: Text = Field(description="Chain name.")
     token: HexAddress = Field(description="The token.")
-    sources: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_tuple)] = Field(
+    sources: Annotated[tuple[dict[str, Any], ...], BeforeValidator(as_tuple)] = Field(
         min_length=1, description="Tables with `kind` and the source's own keys; `keeper protocols` lists them."
     )
 
@@ -197,7 +133,7 @@ class PricesConfig(Table):
 
     min_sources: Whole = Field(2, ge=1, le=5, description="Sources that must agree on a price.")
     max_deviation_bps: Bps = Field(200, ge=1, le=5_000, description="Largest difference between sources that agree.")
-    tokens: Annotated[tuple[PriceTokenConfig, ...], BeforeValidator(_tuple)] = Field(
+    tokens: Annotated[tuple[PriceTokenConfig, ...], BeforeValidator(as_tuple)] = Field(
         (), description="Sources by token."
     )
 
@@ -205,14 +141,43 @@ class PricesConfig(Table):
 class LimitsConfig(Table):
     """``[limits]``: hard stops, checked where transactions are signed."""
 
-    per_tx: Usd = Field(_written("$5"), gt=0, le=_MILLION, description="Most that one transaction's fee may cost.")
+    per_tx: Usd = Field(written("$5"), gt=0, le=_MILLION, description="Most that one transaction's fee may cost.")
     per_day: Usd = Field(
-        _written("$20"), gt=0, le=_MILLION, description="Most that a day's fees may cost, for each chain and signer."
+        written("$20"), gt=0, le=_MILLION, description="Most that a day's fees may cost, for each chain and signer."
     )
     max_gas_price_gwei: Gwei | None = Field(None, gt=0, le=10**15, description="No transaction above this gas price.")
     min_native_balance: NativeWei | None = Field(
         None, le=10**24, description="Nothing is begun while the account holds less of the gas token."
     )
+
+    cancel_max: Usd = Field(
+        written("$5"),
+        gt=0,
+        le=_MILLION,
+        description="Most that a transaction may cost which only cancels another; never more than `per_tx`.",
+    )
+    max_failures_per_day: Whole = Field(
+        10,
+        ge=1,
+        le=10_000,
+        description="Failed or reverted compounds of all positions within a day after which everything pauses until "
+        "`keeper resume`.",
+    )
+    tx_deadline: Seconds = Field(
+        written("30m"),
+        ge=60,
+        le=7 * 86_400,
+        description="Age after which the first transaction of a compound is cancelled when it is not worth its fee "
+        "any more.",
+    )
+    min_runway: Seconds = Field(
+        written("7d"), le=_YEAR, description="Warn when the gas balance lasts less than this at the present rate."
+    )
+
+    @field_validator("cancel_max", mode="after")
+    @classmethod
+    def _capped(cls, value: UsdWad, info: ValidationInfo) -> UsdWad:
+        return min(value, cast("UsdWad", info.data.get("per_tx", value)))
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -225,7 +190,7 @@ class WebConfig(Table):
     """``[web]``: health, readiness and metrics."""
 
     enabled: Flag = Field(default=True, description="Serve `/healthz`, `/readyz` and `/metrics`.")
-    listen: Listen = Field(_written("127.0.0.1:9464"), description="Host and port.")
+    listen: Listen = Field(written("127.0.0.1:9464"), description="Host and port.")
 
 
 class NotifyConfig(Table):
@@ -237,7 +202,7 @@ class RouteConfig(Table):
 
     kind: Text = Field(description="Exchange adapter, e.g. `uniswap-v2`.")
     router: HexAddress = Field(description="Router contract.")
-    via: Annotated[tuple[HexAddress, ...], BeforeValidator(lambda value: _tuple(_split(value)))] = Field(
+    via: Annotated[tuple[HexAddress, ...], BeforeValidator(lambda value: as_tuple(split(value)))] = Field(
         (), max_length=8, description="Tokens that two-hop routes may pass through, best first."
     )
     fee_bps: Whole = Field(30, ge=0, le=1_000, description="Swap fee of the pools, basis points.")
@@ -260,18 +225,18 @@ class PositionConfig(Table):
         None, description="How rewards become what is staked; not needed when they already are."
     )
     risk_factor: RiskBps = Field(
-        _written("1.0"), description="Scales the threshold; lower harvests earlier (0.5 to 1.0)."
+        written("1.0"), description="Scales the threshold; lower harvests earlier (0.5 to 1.0)."
     )
     payback: Seconds = Field(
-        _written("365d"), ge=86_400, le=100 * _YEAR, description="A harvest must earn its cost back within this."
+        written("365d"), ge=86_400, le=100 * _YEAR, description="A harvest must earn its cost back within this."
     )
     reward_drift: Drift = Field(
         0, ge=-50_000, le=50_000, description='Expected yearly change of the reward\'s price, e.g. "-50%/yr".'
     )
     max_slippage: Bps = Field(
-        _written("1%"), ge=1, le=1_000, description="Largest accepted loss of a swap against the agreed price."
+        written("1%"), ge=1, le=1_000, description="Largest accepted loss of a swap against the agreed price."
     )
-    min_interval: Seconds = Field(_written("0s"), le=_YEAR, description="Shortest time between two harvests.")
+    min_interval: Seconds = Field(written("0s"), le=_YEAR, description="Shortest time between two harvests.")
     params: dict[str, str | int | bool] = Field({}, exclude=True, description="Filled from the protocol's own keys.")
 
     #: Keys that a person may write; ``params`` is ours.

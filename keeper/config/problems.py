@@ -42,6 +42,9 @@ _UNITS: Final[Mapping[str, tuple[int, str, str]]] = {
     "tip_floor_gwei": (10**9, "", " gwei"),
     "tip_cap_gwei": (10**9, "", " gwei"),
     "min_native_balance": (10**18, "", " of the gas token"),
+    "cancel_max": (10**18, "$", ""),
+    "tx_deadline": (60, "", " minutes"),
+    "min_runway": (86_400, "", " days"),
     "drain_timeout": (1, "", " seconds"),
     "payback": (86_400, "", " days"),
     "min_interval": (86_400, "", " days"),
@@ -111,7 +114,7 @@ def safe(path: Path, value: Any) -> str:
     """Spell a value as TOML without giving a secret away."""
     if isinstance(value, str) and _hide(path, value):
         return '"<hidden>"'
-    if isinstance(value, str) and ("rpc" in path or "://" in value):
+    if isinstance(value, str) and ({"rpc", "private_rpc"} & set(path) or "://" in value):
         return f'"{value if _is_reference(value) else mask_url(value)}"'
     if isinstance(value, bool):
         return str(value).lower()

@@ -41,6 +41,8 @@ def check_references(layers: Layers, problems: Problems, parts: Parts) -> None:
     _doubles(problems, _same_stake(parts), None, "is the same stake as another position: it would be compounded twice")
     _prices(problems, parts, chains)
     _chain_facts(problems, parts)
+    for name, chain in parts.chains.items():
+        _endpoints(problems, ("chains", name), chain)
 
 
 def _names(layers: Layers, section: str) -> list[str]:
@@ -101,6 +103,12 @@ def _chain_facts(problems: Problems, parts: Parts) -> None:
         facts = merge(name, chain)
         if facts.tip_cap_wei < facts.tip_floor_wei:
             problems.add(("chains", name, "tip_cap_gwei"), "is below the chain's tip_floor_gwei")
+        if facts.finality_blocks < facts.confirmations:
+            problems.add(
+                ("chains", name, "finality_blocks"),
+                f"is below the chain's confirmations ({facts.confirmations}): a receipt would be final "
+                "before it counts",
+            )
         if facts.chain_id in seen:
             problems.add(
                 ("chains", name),
@@ -108,6 +116,26 @@ def _chain_facts(problems: Problems, parts: Parts) -> None:
                 "two names for one chain would send with the same nonces; keep one",
             )
         seen.setdefault(facts.chain_id, name)
+
+
+def _endpoints(problems: Problems, path: Path, chain: models.ChainConfig) -> None:
+    """Check that the quorum can be reached, and that what is private has somewhere to go and stays apart."""
+    if chain.quorum is not None and chain.rpc and chain.quorum > len(chain.rpc):
+        problems.add(
+            (*path, "quorum"),
+            f"so many endpoints could never agree, because rpc has {len(chain.rpc)}; add endpoints or lower quorum",
+        )
+    if chain.submit != "public" and not chain.private_rpc:
+        problems.add(
+            (*path, "private_rpc"),
+            f'is required by submit = "{chain.submit}": private_rpc = ["$MY_RELAY"], with MY_RELAY in .env',
+        )
+    if shared := [index for index, url in enumerate(chain.private_rpc) if url in chain.rpc]:
+        problems.add(
+            (*path, "private_rpc", shared[0]),
+            "stands in rpc too: keeper would ask a relay questions, or show everybody what is meant for it; "
+            "name each endpoint in one of the two",
+        )
 
 
 def check_secrets(layers: Layers, problems: Problems, parts: Parts) -> None:

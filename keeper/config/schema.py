@@ -37,6 +37,7 @@ _TOP: Final = (*SECTIONS, "chains", "signers", "positions")
 _INSIDE: Final[Mapping[Path, type[models.Table]]] = MappingProxyType(
     {
         ("chains", "*"): models.ChainConfig,
+        ("chains", "*", "errors"): models.ErrorsConfig,
         ("chains", "*", "feeds", "*"): models.FeedConfig,
         ("prices", "tokens", "*"): models.PriceTokenConfig,
         ("positions", "*", "route"): models.RouteConfig,

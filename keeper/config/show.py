@@ -86,20 +86,25 @@ def _raw(loaded: Loaded, path: Path) -> Iterator[Row]:
 
 
 def _places(loaded: Loaded) -> Iterator[Row]:
-    """The two paths whose defaults depend on the machine."""
+    """The paths whose defaults depend on the machine."""
     keeper = loaded.settings.keeper
     if keeper.state is None:
         yield Row("keeper.state", str(loaded.state), DEFAULT)
     if keeper.heartbeat_file is None:
         yield Row("keeper.heartbeat_file", str(loaded.heartbeat_file), DEFAULT)
+    if keeper.kill_file is None:
+        yield Row("keeper.kill_file", str(loaded.kill_file), DEFAULT)
 
 
 def _chain(loaded: Loaded, name: str, chain: models.ChainConfig) -> Iterator[Row]:
     path: Path = ("chains", name)
-    hidden = tuple(mask_url(url) for url in chain.rpc)
-    yield Row(dotted((*path, "rpc")), hidden, loaded.layers.origin((*path, "rpc")) if hidden else DEFAULT)
+    endpoints = {dotted((*path, key)): key for key in ("rpc", "private_rpc")}
+    for place, key in endpoints.items():
+        hidden = tuple(mask_url(url) for url in getattr(chain, key))
+        if hidden or key == "rpc":
+            yield Row(place, hidden, loaded.layers.origin((*path, key)) if hidden else DEFAULT)
     for row in _table(loaded, path, models.ChainConfig):
-        if row.key != dotted((*path, "rpc")):
+        if row.key not in endpoints:
             yield row
     base = shipped(name)
     if base is None:

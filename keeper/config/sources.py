@@ -199,7 +199,7 @@ def _locate(layers: Layers, name: str, prefix: str) -> Path | None:
         if names is not None:
             path = (*path, part.lower())
         else:
-            existing = [*(here or {}), *(chain_names() if path == ("chains",) else ())]
+            existing = [*(here if isinstance(here, dict) else ()), *(chain_names() if path == ("chains",) else ())]
             path = (*path, next((known for known in existing if known.lower() == part.lower()), part))
     if path[0] not in (top := keys_at((), {}) or ()):
         hint = nearest(path[0], top)

@@ -107,6 +107,7 @@ class MetricsSink:
             self._series.head.labels(chain).set(block)
         if (age := _number(fields, "head_age_s")) is not None:
             self._series.head_time.labels(chain).set(now - age)
+        self._series.stalled.labels(chain).set(0)
         self._gas(fields)
 
     def _cycle_failed(self, fields: Fields) -> None:
@@ -121,6 +122,11 @@ class MetricsSink:
         self._series.balance.labels(*labels).set(_need(fields, "balance_wei"))
         if (floor := _number(fields, "floor_wei")) is not None:
             self._series.balance_floor.labels(*labels).set(floor)
+        if (days := _number(fields, "days")) is not None:
+            self._series.runway.labels(*labels).set(days)
+
+    def _runway_low(self, fields: Fields) -> None:
+        self._series.runway.labels(_text(fields, "chain"), _text(fields, "account")).set(_need(fields, "days"))
 
     def _resolved(self, fields: Fields) -> None:
         position = self._position(fields)
@@ -191,6 +197,33 @@ class MetricsSink:
     def _halted(self, fields: Fields) -> None:
         self._series.halted.labels(_text(fields, "chain"), _text(fields, "owner")).set(1)
 
+    def _paused(self, fields: Fields) -> None:
+        self._series.paused.labels(_text(fields, "chain"), _text(fields, "owner")).set(1)
+
+    def _resumed(self, fields: Fields) -> None:
+        self._series.paused.labels(_text(fields, "chain"), _text(fields, "owner")).set(0)
+
+    def _stuck(self, fields: Fields) -> None:
+        self._series.stuck.labels(_text(fields, "chain")).inc()
+
+    def _reorged(self, fields: Fields) -> None:
+        self._series.reorged.labels(_text(fields, "chain")).inc()
+
+    def _cancelled(self, fields: Fields) -> None:
+        self._series.transactions.labels(self._position(fields), "cancelled").inc()
+
+    def _foreign(self, fields: Fields) -> None:
+        self._series.foreign.labels(_text(fields, "chain"), _text(fields, "owner")).inc()
+
+    def _gap_filled(self, fields: Fields) -> None:
+        self._series.gaps.labels(_text(fields, "chain"), _text(fields, "owner")).inc()
+
+    def _stalled(self, fields: Fields) -> None:
+        self._series.stalled.labels(_text(fields, "chain")).set(1)
+
+    def _disagreed(self, fields: Fields) -> None:
+        self._series.disagreements.labels(_text(fields, "chain"), _text(fields, "endpoint")).inc()
+
     def _rpc_failed(self, fields: Fields) -> None:
         labels = _text(fields, "chain"), _text(fields, "endpoint")
         self._series.rpc_failures.labels(*labels).inc()
@@ -229,6 +262,16 @@ class MetricsSink:
         EventName.HARVEST_FAILED: _harvest_failed,
         EventName.POLICY_DENIED: _denied,
         EventName.LANE_HALTED: _halted,
+        EventName.LANE_PAUSED: _paused,
+        EventName.LANE_RESUMED: _resumed,
+        EventName.TX_STUCK: _stuck,
+        EventName.TX_REORGED: _reorged,
+        EventName.TX_CANCELLED: _cancelled,
+        EventName.TX_FOREIGN: _foreign,
+        EventName.GAP_FILLED: _gap_filled,
+        EventName.CHAIN_STALLED: _stalled,
+        EventName.RPC_DISAGREED: _disagreed,
+        EventName.RUNWAY_LOW: _runway_low,
         EventName.RPC_FAILED: _rpc_failed,
         EventName.RPC_RECOVERED: _rpc_recovered,
     }

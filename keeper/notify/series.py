@@ -49,12 +49,29 @@ class Series:
         "chain",
         "endpoint",
     ]
+    disagreements: Annotated[
+        Counter,
+        "keeper_rpc_disagreements_total",
+        "Times an endpoint contradicted another where money depends on the answer.",
+        "chain",
+        "endpoint",
+    ]
+    stalled: Annotated[
+        Gauge, "keeper_chain_stalled", "1 while the chain's newest block is too old to decide by.", "chain"
+    ]
     head: Annotated[Gauge, "keeper_head_block", "Newest block that positions were read at.", "chain"]
     head_time: Annotated[Gauge, "keeper_head_timestamp_seconds", "Unix time of that block.", "chain"]
     gas_price: Annotated[Gauge, "keeper_gas_price_gwei", "Price of gas when it was last asked.", "chain"]
     balance: Annotated[Gauge, "keeper_native_balance_wei", "Gas money of a signing account.", "chain", "owner"]
     balance_floor: Annotated[
         Gauge, "keeper_native_balance_floor_wei", "Below this balance no harvest is started.", "chain", "owner"
+    ]
+    runway: Annotated[
+        Gauge,
+        "keeper_runway_days",
+        "Days that the gas money lasts at the rate of the last month; absent while that is unknown.",
+        "chain",
+        "owner",
     ]
     positions: Annotated[Gauge, "keeper_positions", "Positions read in the last cycle.", "chain"]
     due: Annotated[Gauge, "keeper_positions_due", "Positions of the last cycle that should be harvested.", "chain"]
@@ -92,9 +109,32 @@ class Series:
     transactions: Annotated[
         Counter,
         "keeper_transactions_total",
-        "Transactions by state (sent, replaced by a higher bid, mined).",
+        "Transactions by state (sent, replaced by a higher bid, mined, cancelled).",
         "position",
         "state",
+    ]
+    stuck: Annotated[
+        Counter,
+        "keeper_transactions_stuck_total",
+        "Times a transaction was found unmined, with nothing more that may be bid for it.",
+        "chain",
+    ]
+    reorged: Annotated[
+        Counter, "keeper_transactions_reorged_total", "Transactions whose block left the chain.", "chain"
+    ]
+    foreign: Annotated[
+        Counter,
+        "keeper_transactions_foreign_total",
+        "Transactions from a signing account that keeper has not signed.",
+        "chain",
+        "owner",
+    ]
+    gaps: Annotated[
+        Counter,
+        "keeper_nonce_gaps_filled_total",
+        "Nonces used up by a transaction that does nothing, so that what waits behind can be mined.",
+        "chain",
+        "owner",
     ]
     gas: Annotated[Counter, "keeper_harvest_gas_total", "Gas units used by compounds.", "position"]
     cost_wei: Annotated[Counter, "keeper_harvest_cost_wei_total", "Fees paid for compounds, wei.", "position"]
@@ -115,7 +155,14 @@ class Series:
     halted: Annotated[
         Gauge,
         "keeper_lane_halted",
-        "1 when an account sends nothing until a person has looked; a restart clears it.",
+        "1 when an account sends nothing until a person has looked.",
+        "chain",
+        "owner",
+    ]
+    paused: Annotated[
+        Gauge,
+        "keeper_paused",
+        "1 while an account signs nothing because of `keeper pause` or the kill file.",
         "chain",
         "owner",
     ]

@@ -34,6 +34,10 @@ INTEGERS = {
     "failures",
     "chain_id",
     "paused_seconds",
+    "seconds",
+    "age_seconds",
+    "days",
+    "depth",
     "until",
     "chains",
     "in_flight",
@@ -217,6 +221,38 @@ def test_endpoints_go_down_and_up(sink):
     sink.emit(Event(EventName.RPC_RECOVERED, fields=labels))
     assert value(sink, "keeper_rpc_up", **labels) == 1
     assert value(sink, "keeper_rpc_failures_total", **labels) == 1
+
+
+def test_what_an_operator_would_page_for(sink):
+    lane = {"chain": "bnb", "owner": "0xab"}
+    for name in (EventName.LANE_PAUSED, EventName.TX_FOREIGN, EventName.GAP_FILLED):
+        sink.emit(Event(name, fields={**lane, "reason": "x", "nonce": 7, "tx": "0x1"}))
+    for name in (EventName.TX_STUCK, EventName.TX_REORGED, EventName.TX_REORGED, EventName.TX_CANCELLED):
+        sink.emit(Event(name, fields={"chain": "bnb", "position": None, "nonce": 7, "tx": "0x1"}))
+    sink.emit(Event(EventName.RPC_DISAGREED, fields={"chain": "bnb", "endpoint": "https://a", "about": "x"}))
+    sink.emit(Event(EventName.RUNWAY_LOW, fields={"chain": "bnb", "account": "0xab", "days": 19, "balance": "x"}))
+    assert value(sink, "keeper_paused", **lane) == 1
+    assert value(sink, "keeper_transactions_foreign_total", **lane) == 1
+    assert value(sink, "keeper_nonce_gaps_filled_total", **lane) == 1
+    assert value(sink, "keeper_transactions_stuck_total", chain="bnb") == 1
+    assert value(sink, "keeper_transactions_reorged_total", chain="bnb") == 2
+    assert value(sink, "keeper_transactions_total", position="", state="cancelled") == 1
+    assert value(sink, "keeper_rpc_disagreements_total", chain="bnb", endpoint="https://a") == 1
+    assert value(sink, "keeper_runway_days", **lane) == 19
+    sink.emit(Event(EventName.BALANCE_READ, fields={**lane, "balance_wei": 5, "days": 80}))
+    assert value(sink, "keeper_runway_days", **lane) == 80
+    sink.emit(Event(EventName.LANE_RESUMED, fields=lane))
+    assert value(sink, "keeper_paused", **lane) == 0
+
+
+def test_a_chain_that_stood_still_goes_on_with_the_next_good_look(sink):
+    cycle = {"chain": "bnb", "positions": 1, "reads": 3, "ms": 41, "due": 0}
+    sink.emit(Event(EventName.CYCLE_DONE, fields=cycle))
+    assert value(sink, "keeper_chain_stalled", chain="bnb") == 0
+    sink.emit(Event(EventName.CHAIN_STALLED, fields={"chain": "bnb", "age_seconds": 900}))
+    assert value(sink, "keeper_chain_stalled", chain="bnb") == 1
+    sink.emit(Event(EventName.CYCLE_DONE, fields=cycle))
+    assert value(sink, "keeper_chain_stalled", chain="bnb") == 0
 
 
 def test_quarantine_ends_with_the_next_other_decision(sink):

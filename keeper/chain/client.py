@@ -11,13 +11,14 @@ from keeper.chain.multicall import Multicall
 from keeper.chain.pool import Pool
 from keeper.chain.quantity import raw_bytes, uint
 from keeper.chain.receipts import parse_receipt
+from keeper.chain.sight import look, parse_header, sight_of
 from keeper.chain.simulate import Simulator
 from keeper.domain.block import BlockRef
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address
 from keeper.domain.plan import Call
 from keeper.domain.reads import Read, ReadResult
-from keeper.domain.transaction import FeeQuote, Receipt, Simulation
+from keeper.domain.transaction import FeeQuote, Receipt, Sight, Simulation
 from keeper.errors import BadReply, RpcRejected
 from keeper.ports import EventSink, Nonces
 
@@ -67,6 +68,14 @@ class EvmChain:
     def l1_fee_wei(self, data: bytes) -> int:
         """Return the L1 data fee of a transaction with this calldata; 0 where the chain has none."""
         return fees.l1_fee_wei(self.pool, self.facts, data)
+
+    def agreed(self) -> EvmChain:
+        """Return the same chain, every answer given alike by the quorum of endpoints."""
+        return self
+
+    def sight(self, account: Address, hashes: Sequence[str], heights: Sequence[int] = ()) -> Sight:
+        """Look at everything that an account has in flight: heads, nonces, receipts and canonical hashes."""
+        return sight_of(self.pool.ask(lambda endpoint: look(endpoint, self.facts, account, hashes, heights)))
 
     def nonces(self, account: Address) -> Nonces:
         """Return transaction counts, both as one endpoint sees them."""
@@ -131,13 +140,7 @@ class EvmChain:
         self.pool.close()
 
     def _block(self, tag: str) -> BlockRef | None:
-        header = self.pool.call("eth_getBlockByNumber", (tag, False))
-        if header is None:
-            return None
-        if not isinstance(header, dict) or not isinstance(header.get("hash"), str):
-            raise BadReply(f"an endpoint of {self.facts.name} answered a block without a hash. Use another endpoint.")
-        number = uint(header.get("number"), "a block number")
-        return BlockRef(self.facts.name, number, header["hash"], uint(header.get("timestamp"), "a block's time"))
+        return parse_header(self.pool.call("eth_getBlockByNumber", (tag, False)), self.facts.name)
 
 
 def _with_nonce(block: Any, account: Address, nonce: int, number: int) -> tuple[str, int] | None:

@@ -7,7 +7,8 @@ Nobody's key is needed: the fork signs for an account by impersonation. What the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,7 +21,7 @@ from keeper.chain.pool import Pool
 from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address
-from keeper.domain.transaction import Receipt, SignedTx, TxRequest
+from keeper.domain.transaction import Receipt, Sight, SignedTx, TxRequest
 from keeper.errors import ConfigError, KeeperError, KeyUnavailable, RpcRejected
 from keeper.ports import EventSink, Submission
 
@@ -72,6 +73,7 @@ class ForkChain(EvmChain):
         super().__init__(facts, pool)
         self._sent = sent
         self._mined = mined
+        #: Real hashes of transactions that were seen to be mined.
         self._seen: set[str] = set()
 
     def used_by(self, account: Address, nonce: int) -> tuple[str, int] | None:  # noqa: ARG002
@@ -82,21 +84,24 @@ class ForkChain(EvmChain):
         """Return a receipt under the hash that was asked for; ``None`` for unknown hashes."""
         real = self._sent.get(tx_hash)
         found = super().receipt(real or tx_hash)
-        if found is None or real is None:
-            return found
-        if real not in self._seen:
-            self._seen.add(real)
+        return found if found is None or real is None else self._under(tx_hash, found)
+
+    def sight(self, account: Address, hashes: Sequence[str], heights: Sequence[int] = ()) -> Sight:
+        """Look, with every receipt under the hash that was asked for."""
+        names = {(self._sent.get(tx_hash) or tx_hash).lower(): tx_hash.lower() for tx_hash in hashes}
+        seen = super().sight(account, list(names), heights)
+        receipts = {
+            names[real]: found if names[real] == real else self._under(names[real], found)
+            for real, found in seen.receipts.items()
+        }
+        return replace(seen, receipts=receipts)
+
+    def _under(self, stand_in: str, found: Receipt) -> Receipt:
+        """Rename a receipt, and say once that its transaction is mined."""
+        if found.tx_hash not in self._seen:
+            self._seen.add(found.tx_hash)
             self._mined()
-        return Receipt(
-            tx_hash=tx_hash,
-            block_number=found.block_number,
-            block_hash=found.block_hash,
-            status=found.status,
-            gas_used=found.gas_used,
-            effective_gas_price_wei=found.effective_gas_price_wei,
-            l1_fee_wei=found.l1_fee_wei,
-            transfers=found.transfers,
-        )
+        return replace(found, tx_hash=stand_in)
 
 
 class ImpersonatedKey:
@@ -143,6 +148,10 @@ class ImpersonatingSubmitter:
             return Submission.MAYBE, str(error)
         self._sent.put(signed.hash, real)
         return Submission.ACCEPTED, real
+
+    def submit_many(self, batch: Sequence[SignedTx]) -> list[tuple[Submission, str]]:
+        """Send several, one after another."""
+        return [self.submit(signed) for signed in batch]
 
 
 class Fork:

@@ -35,7 +35,7 @@ def parse_receipt(answer: Any, tx_hash: str) -> Receipt | None:
     return Receipt(
         tx_hash=tx_hash,
         block_number=uint(answer["blockNumber"], "a block number"),
-        block_hash=block_hash,
+        block_hash=block_hash.lower(),
         status=uint(answer.get("status"), "a receipt's status"),
         gas_used=uint(answer.get("gasUsed"), "gas used"),
         effective_gas_price_wei=uint(price, "the gas price paid"),

@@ -1,0 +1,342 @@
+"""The life of one nonce as a pure machine: (slot, event) -> (slot, changes for the journal, orders for the wire).
+
+The engine does what it is told: changes are committed before orders are carried out, and what the world answered comes
+back as the next event. So every rule about sending, outbidding, cancelling, reorganisations and proofs stands here,
+where a test can drive it through any history without a chain.
+
+What it holds to, whatever the events:
+- it orders nothing on the wire but hashes of attempts on record, all with the same nonce;
+- it settles only by a receipt whose block is canonical and deep enough, or by the proof of a foreign transaction there;
+- a missing receipt proves nothing; a reorg is a changed canonical hash, and then the same bytes go out first;
+- what was given up once (a cancel signed, or settled as cancelled) never works again: only cancels are signed for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keeper.domain.journal import AddReceipt, Change, Finalise, MarkBroadcast, Reopen, Settle
+from keeper.domain.transaction import IN_FLIGHT, Attempt, AttemptState, IntentState, Purpose, Receipt, Sight, Submission
+from keeper.tx.fees import floor_in, replacement, still_minable
+from keeper.tx.refusals import Refusal, refusal
+from keeper.tx.slot import (
+    Answered,
+    Asked,
+    Event,
+    Offer,
+    Offered,
+    Order,
+    Prove,
+    Proved,
+    Quote,
+    Rules,
+    Saw,
+    Send,
+    Sign,
+    Signed,
+    Slot,
+    Step,
+    Tell,
+    Woke,
+)
+
+__all__ = ["step"]
+
+
+def step(slot: Slot, event: Event, rules: Rules) -> Step:
+    """Apply one event. Total: any event in any state gives a step; what makes no sense any more changes nothing."""
+    match event:
+        case Woke(at):
+            result = _woke(slot, at)
+        case Signed(attempt, at):
+            result = _signed(slot, attempt, at)
+        case Answered():
+            result = _answered(slot, event)
+        case Saw():
+            result = _saw(slot, event, rules)
+        case Proved():
+            result = _proved(slot, event, rules)
+        case Offered(offer, at):
+            result = _offered(slot, offer, at, rules)
+        case Asked(why, hurry):
+            result = _asked(slot, why, hurry=hurry)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------- before it is mined
+
+
+def _unmined(slot: Slot) -> bool:
+    return slot.state in (IntentState.SIGNED, IntentState.BROADCAST) and bool(slot.track.attempts)
+
+
+def _woke(slot: Slot, at: float) -> Step:
+    if slot.state is IntentState.PLANNED:
+        return _settle(slot, IntentState.CANCELLED)  # killed before anything was signed
+    if not _unmined(slot):
+        return Step(slot)
+    return Step(replace(slot, quoted_at=at), (), (Send(slot.top.hash),))
+
+
+def _signed(slot: Slot, attempt: Attempt, at: float) -> Step:
+    intent = slot.track.intent
+    if intent.state is IntentState.PLANNED:
+        intent = replace(intent, state=IntentState.SIGNED, nonce=attempt.nonce)
+    track = replace(slot.track, intent=intent, attempts=(*slot.track.attempts, attempt))
+    slot = replace(slot, track=track, quoted_at=at, hurry=False, refused="", refusals=0, told=False)
+    return Step(slot, (), (Send(attempt.hash),) if _unmined(slot) else ())
+
+
+def _answered(slot: Slot, event: Answered) -> Step:
+    """Whatever was answered, the bytes may have left; a refusal by all endpoints is kept, to be acted upon."""
+    known = {attempt.hash: attempt for attempt in slot.track.attempts}
+    if event.tx_hash not in known:
+        return Step(slot)
+    changes: tuple[Change, ...] = ()
+    if known[event.tx_hash].state is AttemptState.SIGNED and _unmined(slot):
+        changes = (MarkBroadcast(slot.track.intent.id, event.tx_hash),)
+        slot = _marked(slot, event.tx_hash)
+    refused = event.words or "no reason given" if event.outcome is Submission.REFUSED else ""
+    newest = event.tx_hash == slot.top.hash
+    if newest:
+        slot = replace(slot, refused=refused, refusals=slot.refusals + 1 if refused else 0)
+    return Step(replace(slot, sent_at=event.at), changes)
+
+
+def _marked(slot: Slot, tx_hash: str) -> Slot:
+    attempts = tuple(replace(a, state=AttemptState.BROADCAST) if a.hash == tx_hash else a for a in slot.track.attempts)
+    intent = slot.track.intent
+    if intent.state is IntentState.SIGNED:
+        intent = replace(intent, state=IntentState.BROADCAST)
+    return replace(slot, track=replace(slot.track, intent=intent, attempts=attempts))
+
+
+def _asked(slot: Slot, why: str, *, hurry: bool) -> Step:
+    if slot.state is IntentState.PLANNED and why:
+        return _settle(slot, IntentState.CANCELLED)
+    if not _unmined(slot):
+        return Step(slot)
+    first = bool(why) and not slot.cancelling
+    slot = replace(slot, giving_up=slot.giving_up or why, hurry=slot.hurry or hurry)
+    return Step(slot, (), (Quote(),) if first or hurry else ())
+
+
+def _offered(slot: Slot, offer: Offer, at: float, rules: Rules) -> Step:
+    """Outbid, cancel, or hold; by one rule.
+
+    Give up when a person asked, when the call would fail now, when every endpoint refuses the bytes for good, or when
+    gas has left it behind at a price that is not worth it for longer than the deadline. Otherwise outbid when gas has
+    left it behind, when it was passed over for some blocks, or when a person hurries. Hold at every ceiling.
+    """
+    if not _unmined(slot):
+        return Step(slot)
+    slot = replace(slot, quoted_at=at)
+    behind = not still_minable(slot.top, offer.fees)
+    why = slot.giving_up or _hopeless(slot, offer, rules, behind=behind)
+    passed_over = offer.head - slot.top.signed_block >= rules.bump_blocks
+    kind = refusal(slot.refused) if slot.refused else None
+    if kind is Refusal.FUNDS:
+        return _hold(slot, f"the account cannot pay for it: {slot.refused}")
+    if slot.cancelling or why:
+        slot = replace(slot, giving_up=slot.giving_up or why)
+        if slot.top.purpose is Purpose.CANCEL and not (behind or passed_over):
+            return Step(slot)
+        return _bid(slot, offer, Purpose.CANCEL, offer.cancel_caps, rules)
+    if not (behind or passed_over or slot.hurry or kind in (Refusal.UNDERPRICED, Refusal.REPLACEMENT)):
+        return Step(slot)
+    return _bid(slot, offer, Purpose.WORK, (*offer.work_caps, offer.budget_wei), rules)
+
+
+def _hopeless(slot: Slot, offer: Offer, rules: Rules, *, behind: bool) -> str:
+    if not offer.passes:
+        return "its call would fail now"
+    if slot.refusals >= rules.sightings and refusal(slot.refused) in (Refusal.GAS, Refusal.CHAIN, Refusal.FEE_CAP):
+        return f"the node will never take it: {slot.refused}"
+    worthless = offer.budget_wei is not None and offer.budget_wei < offer.fees.price_wei
+    waited = offer.head - slot.track.attempts[0].signed_block
+    if behind and worthless and waited >= rules.deadline_blocks:
+        return f"not worth the present price of gas, {waited} blocks after it was signed"
+    return ""
+
+
+def _bid(slot: Slot, offer: Offer, purpose: Purpose, caps: tuple[int | None, ...], rules: Rules) -> Step:
+    floor = floor_in(slot.refused)
+    bid = replacement(slot.top, offer.fees, caps, tip_cap_wei=rules.tip_cap_wei, floor_wei=floor)
+    if bid is None:
+        price = f"gas is {offer.fees.price_wei / 10**9:.4g} gwei"
+        return _hold(slot, f"{price}, and no higher bid for its {purpose} is within the limits")
+    return Step(slot, (), (Sign(bid, purpose),))
+
+
+def _hold(slot: Slot, why: str) -> Step:
+    return Step(replace(slot, told=True), (), () if slot.told else (Tell("stuck", why),))
+
+
+# -------------------------------------------------------------------------------------------------- what the chain says
+
+
+def _saw(slot: Slot, event: Saw, rules: Rules) -> Step:
+    if slot.track.final or slot.state is IntentState.PLANNED:
+        return Step(slot)
+    if slot.state is IntentState.CANCELLED and slot.track.receipt is None:
+        return _saw_foreign(slot, event.sight, rules)
+    steps = [_with_receipt(slot, event, rules)]
+    slot = steps[0].slot
+    if slot.track.receipt is not None:
+        steps.append(_deepen(slot, event.sight, rules))
+    elif _unmined(slot):
+        steps.append(_wait(slot, event, rules))
+    return _joined(steps)
+
+
+def _with_receipt(slot: Slot, event: Saw, rules: Rules) -> Step:
+    """Bring the receipt on record in step with the agreed look. Only canonical blocks count."""
+    sight, known = event.sight, slot.track.receipt
+    found = next((r for a in slot.track.attempts if (r := sight.receipts.get(a.hash)) and _canonical(sight, r)), None)
+    steps = []
+    if known is not None:
+        slot = replace(slot, sightings=slot.sightings + 1 if _shorter(sight, known) else 0)
+        if not _gone(sight, known) and slot.sightings < rules.sightings:
+            return Step(slot)
+        moved = found is not None and not _same(known, found)
+        steps.append(_reopened(slot, send=not moved))
+        slot = steps[0].slot
+        if not moved:
+            return steps[0]
+    if found is None or not _unmined(slot):
+        return Step(slot)
+    cost = found.cost_wei * event.native_usd // 10**18
+    intent = replace(slot.track.intent, state=IntentState.MINED)
+    attempts = tuple(
+        replace(a, state=AttemptState.MINED if a.hash == found.tx_hash else AttemptState.REPLACED)
+        for a in slot.track.attempts
+    )
+    slot = replace(slot, track=replace(slot.track, intent=intent, attempts=attempts, receipt=found), sightings=0)
+    steps.append(Step(slot, (AddReceipt(slot.track.intent.id, found, cost),)))
+    return _joined(steps)
+
+
+def _deepen(slot: Slot, sight: Sight, rules: Rules) -> Step:
+    """Settle at confirmation depth, finalise at finality; only what this very look calls canonical."""
+    receipt = slot.track.receipt
+    assert receipt is not None
+    if not _canonical(sight, receipt):
+        return Step(slot)
+    depth = sight.head.number - receipt.block_number + 1
+    steps = []
+    if slot.state is IntentState.MINED and depth >= max(rules.confirmations, 1):
+        steps.append(_settle(slot, _verdict(slot, receipt)))
+        slot = steps[0].slot
+    if slot.state not in IN_FLIGHT and _final(sight, receipt.block_number, rules):
+        done = replace(slot, track=replace(slot.track, final=True))
+        steps.append(Step(done, (Finalise(slot.track.intent.id),)))
+    return _joined(steps) if steps else Step(slot)
+
+
+def _verdict(slot: Slot, receipt: Receipt) -> IntentState:
+    mined = next(a for a in slot.track.attempts if a.hash == receipt.tx_hash)
+    if mined.purpose is Purpose.CANCEL:
+        return IntentState.CANCELLED
+    return IntentState.CONFIRMED if receipt.status == 1 else IntentState.REVERTED
+
+
+def _wait(slot: Slot, event: Saw, rules: Rules) -> Step:
+    """Not mined as far as is known: send again, look at the price, or ask who has the nonce."""
+    if event.sight.nonces.latest > slot.nonce:
+        slot = replace(slot, sightings=slot.sightings + 1)
+        return Step(slot, (), (Prove(slot.nonce),) if slot.sightings >= rules.sightings else ())
+    slot = replace(slot, sightings=0)
+    orders: list[Order] = []
+    quoted = slot.quoted_at if slot.quoted_at is not None else event.at
+    pause = rules.bump_seconds if not slot.refused or slot.refusals > 1 else 0.0
+    if slot.hurry or event.at - quoted >= pause:
+        orders.append(Quote())
+        slot = replace(slot, quoted_at=event.at)
+    dead = bool(slot.giving_up) and slot.top.purpose is Purpose.WORK  # a call that is given up is not offered again
+    if not dead and (slot.sent_at is None or event.at - slot.sent_at >= rules.resend_seconds):
+        orders.append(Send(slot.top.hash))
+    return Step(replace(slot, quoted_at=slot.quoted_at if slot.quoted_at is not None else event.at), (), tuple(orders))
+
+
+def _proved(slot: Slot, event: Proved, rules: Rules) -> Step:
+    """Release the nonce only on proof: which transaction has it, deep enough, and that it is none of ours."""
+    ours = {attempt.hash.lower() for attempt in slot.track.attempts}
+    if event.user is None or not _unmined(slot) or event.user[0].lower() in ours:
+        return Step(replace(slot, sightings=0))
+    tx_hash, block = event.user
+    if event.head - block + 1 < max(rules.confirmations, 1):
+        return Step(replace(slot, sightings=0))
+    slot = replace(slot, foreign_block=block)
+    settled = _settle(slot, IntentState.CANCELLED)
+    return Step(settled.slot, settled.changes, (Tell("foreign", tx_hash),))
+
+
+def _saw_foreign(slot: Slot, sight: Sight, rules: Rules) -> Step:
+    """A nonce that a foreign transaction has: until that is final, a reorg can give it back."""
+    if sight.nonces.latest <= slot.nonce:
+        slot = replace(slot, sightings=slot.sightings + 1)
+        if slot.sightings < rules.sightings:
+            return Step(slot)
+        return _reopened(replace(slot, giving_up="its nonce came back after it was given up"))
+    slot = replace(slot, sightings=0, foreign_block=slot.foreign_block or sight.head.number)
+    assert slot.foreign_block is not None
+    if not _final(sight, slot.foreign_block, rules):
+        return Step(slot)
+    return Step(replace(slot, track=replace(slot.track, final=True)), (Finalise(slot.track.intent.id),))
+
+
+# -------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _reopened(slot: Slot, *, send: bool = True) -> Step:
+    """Take the receipt back; the bytes that had it go out first. What was cancelled stays given up."""
+    was = slot.track.receipt
+    given_up = slot.giving_up or ("it was given up before the reorg" if slot.state is IntentState.CANCELLED else "")
+    intent = replace(slot.track.intent, state=IntentState.BROADCAST)
+    attempts = tuple(replace(a, state=AttemptState.BROADCAST) for a in slot.track.attempts)
+    track = replace(slot.track, intent=intent, attempts=attempts, receipt=None)
+    slot = replace(slot, track=track, giving_up=given_up, sightings=0, foreign_block=None, told=False)
+    first = was.tx_hash if was is not None else slot.top.hash
+    orders: tuple[Order, ...] = (Tell("reorged", first),)
+    if send and attempts:
+        orders = (*orders, Send(first))
+    return Step(slot, (Reopen(intent.id),), orders)
+
+
+def _settle(slot: Slot, state: IntentState) -> Step:
+    intent = replace(slot.track.intent, state=state)
+    told = (Tell("cancelled", slot.giving_up),) if state is IntentState.CANCELLED and slot.track.receipt else ()
+    return Step(replace(slot, track=replace(slot.track, intent=intent)), (Settle(intent.id, state),), told)
+
+
+def _canonical(sight: Sight, receipt: Receipt) -> bool:
+    return sight.canonical.get(receipt.block_number) == receipt.block_hash
+
+
+def _shorter(sight: Sight, receipt: Receipt) -> bool:
+    """Whether the chain ends below the receipt's block: rolled back, or seen by an endpoint that lags. Time tells."""
+    return sight.head.number < receipt.block_number
+
+
+def _gone(sight: Sight, receipt: Receipt) -> bool:
+    """Whether another block is at the receipt's height."""
+    seen = sight.canonical.get(receipt.block_number)
+    return seen is not None and seen != receipt.block_hash
+
+
+def _same(one: Receipt, other: Receipt) -> bool:
+    return (one.tx_hash, one.block_hash) == (other.tx_hash, other.block_hash)
+
+
+def _final(sight: Sight, block: int, rules: Rules) -> bool:
+    if sight.finalized is not None:
+        return sight.finalized >= block
+    return sight.head.number - block + 1 >= rules.finality_blocks
+
+
+def _joined(steps: list[Step]) -> Step:
+    return Step(
+        steps[-1].slot,
+        tuple(change for each in steps for change in each.changes),
+        tuple(order for each in steps for order in each.orders),
+    )

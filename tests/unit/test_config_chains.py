@@ -58,7 +58,7 @@ def test_every_address_has_its_checksum_and_every_fact_its_source(name: str) -> 
 
     for found in re.findall(r"0x[0-9a-fA-F]{40}\b", text):
         assert found == checksum(found)
-    for key in (*REQUIRED, "multicall3"):
+    for key in (*REQUIRED, "multicall3", "finality", "finality_blocks"):
         at = next(index for index, line in enumerate(lines) if line.startswith(f"{key} = "))
         assert lines[at - 1].startswith("# "), f"{key} has no source"
     for at, line in enumerate(lines):
@@ -72,6 +72,58 @@ def test_there_is_no_endpoint_in_the_facts(name: str) -> None:
 
     assert "://" not in text
     assert "rpc" not in tomllib.loads(text)
+
+
+#: Whether the chain's "finalized" block is believed, and the minutes that depth takes where it is not named.
+FINALITY = {
+    "ethereum": (True, 10),
+    "bnb": (True, 2),
+    "polygon": (False, 15),
+    "avalanche": (False, 1),
+    "arbitrum": (True, 30),
+    "optimism": (True, 30),
+    "base": (True, 30),
+}
+
+
+@pytest.mark.parametrize("name", sorted(VIEM))
+def test_finality_is_a_fact_of_every_chain(name: str) -> None:
+    facts = merge(name, ChainConfig())
+    tag, minutes = FINALITY[name]
+
+    assert facts.finality_tag is tag
+    assert facts.finality_blocks * facts.block_time_ms >= minutes * 60_000
+    assert facts.finality_blocks >= facts.confirmations
+
+
+CUSTOM = ChainConfig.model_validate(
+    {
+        "chain_id": 31337,
+        "native_symbol": "ETH",
+        "wrapped_native": "0x5fbdb2315678afecb367f032d93f642f64180aa3",
+        "block_time_ms": 1000,
+        "fee_model": "eip1559",
+        "tip_floor_gwei": 0,
+        "tip_cap_gwei": 2,
+        "l1_fee": "none",
+        "confirmations": 1,
+    }
+)
+
+
+def test_a_chain_that_says_nothing_of_finality_counts_blocks() -> None:
+    facts = merge("local", CUSTOM)
+
+    assert (facts.finality_tag, facts.finality_blocks) == (False, 64)
+    assert merge("local", CUSTOM.model_copy(update={"confirmations": 100})).finality_blocks == 100
+
+
+def test_finality_may_be_overridden() -> None:
+    facts = merge("ethereum", ChainConfig(finality="depth", finality_blocks=100))
+    deeper = merge("ethereum", ChainConfig(confirmations=500))
+
+    assert (facts.finality_tag, facts.finality_blocks) == (False, 100)
+    assert (deeper.finality_tag, deeper.finality_blocks) == (True, 500)
 
 
 def test_no_fact_for_a_chain_that_does_not_ship() -> None:

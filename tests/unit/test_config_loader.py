@@ -399,6 +399,7 @@ def test_the_example_is_correct_and_complete(tmp_path: Path) -> None:
         "HOME": "/home/me",
         "ETHEREUM_RPC": "https://a.example",
         "ETHEREUM_RPC_2": "https://b.example",
+        "ETHEREUM_RELAY": "https://relay.example",
         "BNB_RPC": "https://c.example",
         "AVALANCHE_RPC": "https://d.example",
         "KEEPER_KEYS": str(tmp_path),

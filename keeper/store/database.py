@@ -56,6 +56,8 @@ class Database:
         self._closed = False
         #: Batches recorded so far, by kind and first position, so that long ones can refresh their rows in turns.
         self.turns: Counter[str] = Counter()
+        #: Fencing tokens of the leases that were taken through here, by lane.
+        self.held: dict[str, int] = {}
         self._engine = _engine(path, read_only=read_only)
 
     def __repr__(self) -> str:

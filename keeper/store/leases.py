@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from keeper.errors import LaneHeld
 from keeper.store.database import Database
+from keeper.store.prepared import Prepared
 from keeper.store.schema import flags, leases
 
-__all__ = ["acquire", "flags_of", "get_flag", "release", "renew", "set_flag"]
+__all__ = ["acquire", "flags_of", "get_flag", "prove_held", "release", "renew", "set_flag"]
+
+_LEASE_NOW: Final = Prepared(
+    sa.select(leases.c.holder, leases.c.token, leases.c.expires_at).where(
+        leases.c.lane == sa.bindparam("lane", required=True)
+    )
+)
 
 
 def acquire(db: Database, lane: str, holder: str, ttl: int) -> int:
@@ -27,7 +36,27 @@ def acquire(db: Database, lane: str, holder: str, ttl: int) -> int:
         connection.execute(
             insert(leases).values(lane=lane, **values).on_conflict_do_update(index_elements=["lane"], set_=values)
         )
-        return token
+    db.held[lane] = token
+    return token
+
+
+def prove_held(db: Database, connection: sa.Connection, lane: str, now: int) -> None:
+    """Refuse to sign for an account whose lane another process has taken, inside the commit that would record it.
+
+    A token that nobody has followed is still ours after its time has run out.
+    """
+    row = _LEASE_NOW.run(connection, {"lane": lane}).fetchone()
+    ours = db.held.get(lane)
+    if ours is None:
+        if row is not None and row[2] > now:
+            raise LaneHeld(
+                f"lane {lane} is held by {row[0]} for another {row[2] - now} s; nothing is signed beside it: "
+                "stop that keeper, or wait until its lease ends"
+            )
+    elif row is None or row[1] != ours:
+        raise LaneHeld(
+            f"lane {lane} was taken over by {row[0] if row else 'nobody'}; this keeper signs nothing more, restart it"
+        )
 
 
 def renew(db: Database, lane: str, token: int, ttl: int) -> None:
@@ -35,6 +64,7 @@ def renew(db: Database, lane: str, token: int, ttl: int) -> None:
     mine = leases.update().where(leases.c.lane == lane, leases.c.token == token)
     with db.write() as connection:
         if connection.execute(mine.values(expires_at=db.now() + ttl)).rowcount == 1:
+            db.held[lane] = token
             return
         holder = connection.execute(sa.select(leases.c.holder).where(leases.c.lane == lane)).scalar_one_or_none()
         raise LaneHeld(f"lane {lane} was taken over by {holder or 'nobody'}; this keeper stops sending, restart it")
@@ -44,6 +74,8 @@ def release(db: Database, lane: str, token: int) -> None:
     """Give the lane up when it is still ours; the row stays, so that tokens only grow."""
     with db.write() as connection:
         connection.execute(leases.update().where(leases.c.lane == lane, leases.c.token == token).values(expires_at=0))
+    if db.held.get(lane) == token:
+        del db.held[lane]
 
 
 def set_flag(db: Database, key: str, value: str | None) -> None:

@@ -10,7 +10,7 @@ from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import Address, Amount, Token, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.plan import LegKind, Plan
-from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Receipt, TransferLog
+from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Purpose, Receipt, TransferLog
 from keeper.errors import StoreUnavailable
 from keeper.store.codec import dump, load
 
@@ -138,7 +138,7 @@ def intent_row(intent: Intent) -> dict[str, Any]:
     return {
         "id": intent.id,
         "key": intent.key,
-        "harvest_id": intent.harvest_id,
+        "harvest_id": intent.harvest_id or None,
         "leg_index": intent.leg_index,
         "chain": intent.chain,
         "chain_id": intent.chain_id,
@@ -158,7 +158,7 @@ def intent_of(row: Row) -> Intent:
     return Intent(
         id=row["id"],
         key=row["key"],
-        harvest_id=row["harvest_id"],
+        harvest_id=row["harvest_id"] or "",
         leg_index=row["leg_index"],
         chain=row["chain"],
         chain_id=row["chain_id"],
@@ -185,6 +185,7 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
         "max_tip_wei": attempt.max_tip_wei,
         "state": attempt.state.value,
         "signed_block": attempt.signed_block,
+        "purpose": attempt.purpose.value,
     }
 
 
@@ -200,6 +201,7 @@ def attempt_of(row: Row) -> Attempt:
         max_tip_wei=row["max_tip_wei"],
         state=AttemptState(row["state"]),
         signed_block=row["signed_block"],
+        purpose=Purpose(row["purpose"]),
     )
 
 

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: Every revision this keeper knows, oldest first; the last is what it writes.
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 
 #: The revision of the tables below.
 REVISION: Final = REVISIONS[-1]
@@ -131,12 +131,14 @@ harvests = _table(
 sa.Index("ix_harvests_position_id_seq", harvests.c.position_id, harvests.c.seq)
 sa.Index("ix_harvests_open", harvests.c.chain, harvests.c.owner, sqlite_where=harvests.c.state == "open")
 
-#: One row per leg. A nonce belongs to one intent for ever: there is no second row for (chain_id, sender, nonce).
+#: One row per leg, or per nonce that is only filled (no harvest). A nonce belongs to one intent for ever: there is no
+#: second row for (chain_id, sender, nonce). ``final``: settled, and no reorg can reach it any more.
 intents = _table(
     "intents",
-    _key("id"),
+    _seq(),
+    _text("id"),
     _text("key"),
-    _text("harvest_id", sa.ForeignKey("harvests.id")),
+    _text("harvest_id", sa.ForeignKey("harvests.id"), null=True),
     _integer("leg_index"),
     _text("chain"),
     _integer("chain_id"),
@@ -149,20 +151,19 @@ intents = _table(
     _text("state"),
     _integer("nonce", null=True),
     _integer("created_at"),
+    _flag("final"),
+    sa.UniqueConstraint("id"),
     sa.UniqueConstraint("key"),
     sa.UniqueConstraint("chain_id", "sender", "nonce"),
     _among("state", "planned", "signed", "broadcast", "mined", "confirmed", "reverted", "cancelled"),
     sa.CheckConstraint("(nonce IS NULL) <= (state IN ('planned', 'cancelled'))", name="nonce_once_signed"),
+    sa.CheckConstraint("harvest_id IS NOT NULL OR (kind = 'cancel' AND key LIKE 'gap:%')", name="gap"),
+    sa.CheckConstraint("final = 0 OR (final = 1 AND state IN ('confirmed', 'reverted', 'cancelled'))", name="final"),
 )
 sa.Index("ix_intents_harvest_id_leg_index", intents.c.harvest_id, intents.c.leg_index)
-sa.Index(
-    "ix_intents_in_flight",
-    intents.c.chain,
-    intents.c.sender,
-    sqlite_where=intents.c.state.in_(["signed", "broadcast"]),
-)
+sa.Index("ix_intents_watched", intents.c.chain, intents.c.sender, sqlite_where=intents.c.final == 0)
 
-#: One row per signed transaction; hash, nonce and raw bytes never change.
+#: One row per signed transaction; hash, nonce, raw bytes and purpose never change.
 attempts = _table(
     "attempts",
     _seq(),
@@ -177,13 +178,15 @@ attempts = _table(
     _integer("signed_block"),
     _big("max_fee_usd"),
     _integer("created_at"),
+    sa.Column("purpose", sa.Text, nullable=False, server_default=sa.text("'work'")),
     sa.UniqueConstraint("hash"),
     _among("state", "signed", "broadcast", "mined", "replaced"),
+    _among("purpose", "work", "cancel"),
 )
 sa.Index("ix_attempts_intent_id", attempts.c.intent_id)
 sa.Index("uq_attempts_one_unsent", attempts.c.intent_id, unique=True, sqlite_where=attempts.c.state == "signed")
 
-#: One row per receipt seen; a reorg marks it orphaned, and at most one row per intent is not.
+#: One row per receipt seen; a reorg marks it orphaned, and at most one row per intent is not. A final one stays so.
 receipts = _table(
     "receipts",
     _seq(),
@@ -199,7 +202,9 @@ receipts = _table(
     _big("cost_usd"),
     _integer("recorded_at"),
     _flag("orphaned"),
+    _flag("final"),
     sa.CheckConstraint("status IN (0, 1)", name="status"),
+    sa.CheckConstraint("final IN (0, 1) AND final + orphaned < 2", name="final"),
 )
 sa.Index("uq_receipts_one_live", receipts.c.intent_id, unique=True, sqlite_where=receipts.c.orphaned == 0)
 sa.Index("ix_receipts_recorded_at", receipts.c.recorded_at)

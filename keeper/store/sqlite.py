@@ -11,11 +11,22 @@ from pathlib import Path
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision
 from keeper.domain.harvest import Harvest, LedgerEntry
+from keeper.domain.journal import (
+    AddAttempt,
+    AddIntent,
+    AddReceipt,
+    Change,
+    MarkBroadcast,
+    Reopen,
+    Settle,
+    Track,
+)
 from keeper.domain.money import NO_USD, Address, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Plan
 from keeper.domain.transaction import Attempt, FeeQuote, Intent, IntentState, Receipt
 from keeper.store import harvests, history, journal, leases
+from keeper.store.changes import apply
 from keeper.store.database import Database
 
 __all__ = ["SqliteStore"]
@@ -47,29 +58,33 @@ class SqliteStore:
         """Record a compound before its first leg."""
         journal.open_harvest(self._db, harvest, plan)
 
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make all changes in this order in one commit, or none."""
+        apply(self._db, changes)
+
     def add_intent(self, intent: Intent) -> None:
         """Record one leg."""
-        journal.add_intent(self._db, intent)
+        self.apply([AddIntent(intent)])
 
     def add_attempt(self, attempt: Attempt, *, max_fee_usd: UsdWad = NO_USD) -> None:
         """Record signed raw bytes before anything is sent."""
-        journal.add_attempt(self._db, attempt, max_fee_usd)
+        self.apply([AddAttempt(attempt, max_fee_usd)])
 
     def mark_broadcast(self, intent_id: str, tx_hash: str) -> None:
         """The raw bytes left, or may have left."""
-        journal.mark_broadcast(self._db, intent_id, tx_hash)
+        self.apply([MarkBroadcast(intent_id, tx_hash)])
 
     def add_receipt(self, intent_id: str, receipt: Receipt, *, cost_usd: UsdWad = NO_USD) -> None:
         """Mined, not yet confirmed."""
-        journal.add_receipt(self._db, intent_id, receipt, cost_usd)
+        self.apply([AddReceipt(intent_id, receipt, cost_usd)])
 
     def settle(self, intent_id: str, state: IntentState) -> None:
         """CONFIRMED, REVERTED or CANCELLED."""
-        journal.settle(self._db, intent_id, state)
+        self.apply([Settle(intent_id, state)])
 
     def reopen(self, intent_id: str) -> None:
         """A reorg took the receipt away."""
-        journal.reopen(self._db, intent_id)
+        self.apply([Reopen(intent_id)])
 
     def close_harvest(self, harvest: Harvest, entries: Sequence[LedgerEntry]) -> None:
         """Record outcome and ledger in one commit."""
@@ -79,17 +94,43 @@ class SqliteStore:
         """Compounds that are not finished, oldest first."""
         return journal.open_harvests(self._db, chain, owner)
 
+    def tracks_of(self, harvest_id: str) -> list[Track]:
+        """Legs of a compound in order."""
+        return journal.tracks_of(self._db, harvest_id)
+
+    def tracks(self, chain: str, sender: Address) -> list[Track]:
+        """What an account has in flight, or settled and not final."""
+        return journal.tracks(self._db, chain, sender)
+
+    def track(self, intent_id: str) -> Track | None:
+        """One intent with all that is on record."""
+        return journal.track(self._db, intent_id)
+
+    def recent_tracks(self, limit: int = 50) -> list[Track]:
+        """Newest first, all accounts."""
+        return journal.recent_tracks(self._db, limit)
+
     def intents(self, harvest_id: str) -> list[Intent]:
         """Legs of a compound in order."""
-        return journal.intents_of(self._db, harvest_id)
+        return [track.intent for track in self.tracks_of(harvest_id)]
 
     def attempts(self, intent_id: str) -> list[Attempt]:
         """Signed transactions of a leg, oldest first."""
-        return journal.attempts_of(self._db, intent_id)
+        track = self.track(intent_id)
+        return [] if track is None else list(track.attempts)
 
     def receipt_of(self, intent_id: str) -> Receipt | None:
         """Receipt on record."""
-        return journal.receipt_of(self._db, intent_id)
+        track = self.track(intent_id)
+        return None if track is None else track.receipt
+
+    def nonces_used(self, chain_id: int, sender: Address, start: int) -> set[int]:
+        """Nonces from ``start`` on that any intent on record has."""
+        return journal.nonces_used(self._db, chain_id, sender, start)
+
+    def raise_floor(self, chain_id: int, sender: Address, nonce: int) -> None:
+        """Let ``next_nonce`` be at least this for ever; what `keeper recover` found on the chain."""
+        journal.raise_floor(self._db, chain_id, sender, nonce)
 
     def next_nonce(self, chain_id: int, sender: Address) -> int:
         """One above the highest nonce on record."""

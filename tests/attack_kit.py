@@ -49,7 +49,7 @@ def begin_and_die(monkeypatch, config, point, count=1):
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("keeper.app._kill_point", lambda _: reach)
+        patch.setattr("keeper.wiring._kill_point", lambda _: reach)
         with open_local(config) as app, pytest.raises(Killed):
             app.compound("usdc-aave")
 

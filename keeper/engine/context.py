@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keeper.domain.events import Event, EventName, Level
 from keeper.domain.money import Address, UsdWad
@@ -21,8 +21,9 @@ from keeper.ports import (
     Submitter,
     SwapAdapter,
 )
+from keeper.tx.slot import Rules
 
-__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "halt_key", "looked_key", "no_checkpoint"]
+__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "ask_key", "halt_key", "looked_key", "no_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Limits:
     max_gas_price_wei: int | None = None
     #: Native balance below which nothing is started, wei.
     min_native_wei: int = 0
+    #: Failed compounds of all positions in a day, after which everything pauses.
+    failures_per_day: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,17 @@ def looked_key(harvest_id: str) -> str:
     return f"looked:{harvest_id}"
 
 
+def ask_key(what: str, intent_id: str) -> str:
+    """Name the flag by which a person, or an earlier finding, asks for ``cancel`` or ``speed-up`` of an intent."""
+    return f"ask:{what}:{intent_id}"
+
+
 def no_checkpoint(_: str) -> None:
     """Do nothing at a named point of the way; tests put a kill here."""
+
+
+#: Five dollars.
+_CANCEL_MAX = UsdWad(5 * 10**18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +102,30 @@ class ChainContext:
     learned_gas: dict[str, int] = field(default_factory=dict)
     #: L1 data fee of a whole compound by position, wei, as the last simulation told.
     learned_l1_fee: dict[str, int] = field(default_factory=dict)
+    #: Price of the gas token as last agreed, USD wad, under ``"native"``: to value what no compound's own prices do.
+    prices_seen: dict[str, int] = field(default_factory=dict)
+    #: What is in flight by account (``engine.flight.Flight``).
+    flights: dict[Address, object] = field(default_factory=dict)
+    #: Signed and unmined transactions at once, per account.
+    max_in_flight: int = 1
+    #: Most that a cancel's fees may be worth, at its caps.
+    cancel_max_usd: UsdWad = _CANCEL_MAX
+    #: Why nothing may be begun now; ``None`` when it may.
+    paused: Callable[[], str | None] = field(default=lambda: None)
     #: Seconds to wait for a transaction's confirmations before leaving it to the next start.
     confirm_timeout: float = 600.0
     #: Seconds between two looks for a receipt.
     poll_seconds: float = 2.0
     #: Seconds after which unconfirmed raw bytes are sent again, unchanged.
     resend_seconds: float = 60.0
+    #: Seconds after which an unmined transaction's price is looked at, and blocks after which one is outbid that could
+    #: have been mined at its price.
+    bump_seconds: float = 30.0
+    bump_blocks: int = 3
+    #: Blocks after which a first leg that gas has left behind, and that is not worth its price, is cancelled.
+    deadline_blocks: int = 150
+    #: Seconds for which somebody else's waiting transaction is waited for before keeper goes on.
+    foreign_seconds: float = 120.0
     #: Age above which the newest block is too old to decide by, seconds; ``None`` where time stands still (a fork).
     max_head_age_seconds: int | None = None
     #: Seconds that a draining process still gives a transaction to confirm.
@@ -109,6 +139,24 @@ class ChainContext:
     def name(self) -> str:
         """The chain's name in the config."""
         return self.chain.facts.name
+
+    def sure(self) -> ChainContext:
+        """The same with a chain whose every answer a quorum agrees on: for whatever leads to a signature."""
+        return replace(self, chain=self.chain.agreed())
+
+    @property
+    def rules(self) -> Rules:
+        """How patient the machine is here."""
+        facts = self.chain.facts
+        return Rules(
+            confirmations=facts.confirmations,
+            finality_blocks=max(facts.finality_blocks, facts.confirmations),
+            resend_seconds=self.resend_seconds,
+            bump_seconds=self.bump_seconds,
+            bump_blocks=self.bump_blocks,
+            deadline_blocks=self.deadline_blocks,
+            tip_cap_wei=facts.tip_cap_wei,
+        )
 
     def emit(self, name: EventName, level: Level = Level.INFO, **fields: str | int | bool | None) -> None:
         """Send one event into the stream."""

@@ -1,45 +1,45 @@
-"""Carry out an open compound: go to the first leg that is not confirmed, and on from there.
+"""What comes next for an open compound: which calls to sign now, that it is done, or why it cannot go on.
 
 The way a compound starts and the way it goes on after a kill are the same way: the journal says which legs the chain
-has confirmed and what they brought; the rest is simulated afresh, signed, journaled, sent, confirmed.
+has confirmed and what they brought; the rest is simulated afresh.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from keeper.domain.block import BlockRef
+from keeper.domain.events import EventName, Level
 from keeper.domain.harvest import Harvest, HarvestState
+from keeper.domain.journal import Settle, Track
 from keeper.domain.plan import Leg as PlanLeg
 from keeper.domain.plan import LegKind, MinOut, Patch, Plan
-from keeper.domain.transaction import Intent, IntentState, Receipt
+from keeper.domain.transaction import IN_FLIGHT, IntentState
 from keeper.domain.valuation import Valuation
-from keeper.engine.authorize import Leg, authorize, make_bid
-from keeper.engine.confirm import await_confirmation
-from keeper.engine.context import ChainContext, halt_key, looked_key
-from keeper.engine.outbid import Outbidder
+from keeper.engine.context import ChainContext, looked_key
+from keeper.engine.flight import Flight
+from keeper.engine.pause import PAUSE, paused_text
 from keeper.engine.plan import oracle_rate
 from keeper.engine.record import Executed, brought, mined, record_done, record_failed
-from keeper.engine.send import broadcast
-from keeper.engine.simulate import Rehearsal, rehearse
-from keeper.engine.telling import say_mined, say_not_begun, say_quarantined, say_sent
+from keeper.engine.simulate import Holdings, Rehearsal, rehearse
+from keeper.engine.telling import say_not_begun, say_quarantined
 from keeper.engine.verify import check_receipt, forget_own, spendable
+from keeper.engine.work import Job, Work
 from keeper.errors import (
     HarvestPaidNothing,
     PolicyDenied,
     Refused,
     SimulationReverted,
     TxPending,
-    TxReplaced,
     TxReverted,
-    UnaskedTransfer,
 )
-from keeper.ports import Submission
 from keeper.strategy.guards import MAX_FAILURES
+from keeper.tx.fees import first_bid
 
-__all__ = ["Work", "carry_out", "drop", "reprice"]
+__all__ = ["Next", "cannot_go_on", "drop", "give_up", "next_of", "reprice", "reset_patience"]
 
 #: How often a reverted leg is tried again, each time after a fresh simulation.
 _MAX_REVERTS: Final = 2
@@ -50,52 +50,119 @@ _MAX_VISITS: Final = 5
 #: ... and not before this many seconds of chain time: most reasons (a price, a pause, a cap) pass.
 _PATIENCE_SECONDS: Final = 86_400
 
+#: What has become of an intent that is neither done nor under way.
+_ENDED: Final = (IntentState.REVERTED, IntentState.CANCELLED)
+
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """An open compound and what it needs to go on."""
+class Next:
+    """What comes next for a compound."""
 
-    harvest: Harvest
-    #: The plan with floors by present prices.
-    plan: Plan
-    signer: str
-    valuation: Valuation
-    #: Wei per gas unit above which the first leg is neither sent nor outbid; ``None`` when a person forced it.
-    budget_wei: int | None
+    #: Calls to sign now, in this order; empty while something of it is under way, or when it is done.
+    jobs: tuple[Job, ...] = ()
+    #: The finished compound.
+    done: Harvest | None = None
+    #: Something is to be signed, but there is no room in flight for it now.
+    waits: bool = False
 
 
-def carry_out(context: ChainContext, work: Work) -> Harvest:
-    """Finish a compound, leave it open in the journal, or drop it when nothing was signed yet.
+def next_of(context: ChainContext, work: Work, flight: Flight, room: int = 1) -> Next:
+    """Say what comes next, by the journal and, where something is to be signed, by the chain of this moment.
 
-    Returns:
-        The harvest: DONE, FAILED or CANCELLED.
+    ``room``: how many transactions may be signed now.
 
     Raises:
-        TxPending: a transaction is unconfirmed, gas is too dear, or the process drains; the journal has everything.
-        IntegrityError: the account is halted, durably, until a person has looked.
-        Transient: the chain cannot be read.
-        StoreUnavailable: the journal cannot be written; nothing was sent without it.
+        SimulationReverted, HarvestPaidNothing, Refused: the next leg cannot be signed now.
+        TxReverted: a leg reverted too often.
+        UnaskedTransfer: a mined leg moved what it may not.
+        Transient: the chain cannot be read, or its endpoints contradict each other.
     """
+    tracks = context.store.tracks_of(work.harvest.id)
+    looked = context.store.get_flag(looked_key(work.harvest.id)) is not None
     executed: list[Executed] = []
-    try:
-        for index, leg in enumerate(work.plan.legs):
-            executed.append(_do_leg(context, work, index, leg, executed))
-    except (SimulationReverted, HarvestPaidNothing, Refused, PolicyDenied) as error:
-        return _cannot_go_on(context, work, executed, error)
-    except TxReverted as error:
-        return _give_up(context, work, error)
-    except UnaskedTransfer as error:
-        context.store.set_flag(halt_key(context.name, work.plan.owner), str(error))
-        raise
+    for index, leg in enumerate(work.plan.legs):
+        past = [t for t in tracks if t.intent.leg_index == index]
+        live = [t for t in past if t.intent.state not in _ENDED]
+        if not live:
+            if _call_back(flight, tracks, index):
+                return Next()
+            return _jobs(context, work, index, executed, past, room) if room > 0 else Next(waits=True)
+        if live[-1].intent.state is not IntentState.CONFIRMED:
+            return Next()
+        receipt = live[-1].receipt
+        assert receipt is not None, "a confirmed intent has its receipt"
+        if not looked:
+            check_receipt(work.plan, leg, receipt, executed)
+        executed.append((live[-1].intent, receipt))
     _forget(context, work.harvest)
-    return record_done(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation)
+    return Next(done=record_done(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation))
+
+
+def _call_back(flight: Flight, tracks: Sequence[Track], index: int) -> bool:
+    """Cancel later legs that are under way although this one is to be done (again): their amounts were for another."""
+    later = [t for t in tracks if t.intent.leg_index > index and t.intent.state in IN_FLIGHT]
+    for track in later:
+        flight.ask(track.intent.id, "an earlier leg has to be done again")
+    return bool(later)
+
+
+def _jobs(
+    context: ChainContext, work: Work, index: int, executed: Sequence[Executed], past: Sequence[Track], room: int
+) -> Next:
+    """Simulate what is left on top of the newest block; its first call is next, an approval and its leg together."""
+    if context.stopping():
+        raise TxPending(f"{work.plan.legs[index].label}: not started, keeper is stopping; the next start goes on here")
+    if sum(t.intent.state is IntentState.REVERTED for t in past) > _MAX_REVERTS:
+        raise TxReverted(f"{work.plan.legs[index].label}: reverted {len(past)} times although each simulation passed")
+    block = context.chain.head()
+    have = spendable(context, work.harvest.id, work.plan, executed, block)
+    start, rehearsal = _rehearse(context, work, index, have, block)
+    stop = max(index, start + 1)
+    if start == index and work.plan.legs[index].kind is LegKind.APPROVE and room > 1:
+        stop = min(index + 2, len(work.plan.legs))
+    return Next(tuple(_job(context, work, leg, rehearsal, leg - start) for leg in range(start, stop)))
+
+
+def _rehearse(context: ChainContext, work: Work, index: int, have: Holdings, block: BlockRef) -> tuple[int, Rehearsal]:
+    """Simulate from a leg on; when that reverts, from the nearest approval before it with which the rest passes.
+
+    An approval may have been used up or revoked since it was given; then it is given again.
+    """
+    try:
+        return index, rehearse(context.chain, work.plan, block, start=index, holdings=have)
+    except SimulationReverted:
+        for start in reversed(range(_approvals_before(work.plan, index), index)):
+            if _times(context, work, start) > _MAX_APPROVALS:
+                raise
+            with contextlib.suppress(SimulationReverted):
+                return start, rehearse(context.chain, work.plan, block, start=start, holdings=have)
+        raise
+
+
+def _job(context: ChainContext, work: Work, index: int, rehearsal: Rehearsal, at: int) -> Job:
+    """Bid for call ``at`` of a passing rehearsal, which is leg ``index``."""
+    fees = context.chain.fees()
+    budget = work.budget_wei if index == 0 else None
+    bid = first_bid(fees, budget_wei=budget, ceiling_wei=context.limits.max_gas_price_wei)
+    tries = _times(context, work, index)
+    return Job(work, index, tries, rehearsal.calls[at], rehearsal.single(at), bid, fees.eip1559)
+
+
+def _times(context: ChainContext, work: Work, index: int) -> int:
+    """Count the transactions that a leg had so far."""
+    return sum(track.intent.leg_index == index for track in context.store.tracks_of(work.harvest.id))
+
+
+def _approvals_before(plan: Plan, index: int) -> int:
+    """Return the index of the first of the approvals right before a leg; the leg's own when there are none."""
+    while index > 0 and plan.legs[index - 1].kind is LegKind.APPROVE:
+        index -= 1
+    return index
 
 
 def drop(context: ChainContext, harvest: Harvest, why: str) -> Harvest:
     """Close a compound that never signed anything: it cost nothing, and the position is decided afresh."""
-    for intent in context.store.intents(harvest.id):
-        if intent.state is IntentState.PLANNED:
-            context.store.settle(intent.id, IntentState.CANCELLED)
+    _settle_planned(context, harvest)
     dropped = replace(harvest, state=HarvestState.CANCELLED, finished_at=harvest.started_at, error=why)
     context.store.close_harvest(dropped, ())
     _forget(context, harvest)
@@ -121,121 +188,26 @@ def _reprice_leg(leg: PlanLeg, valuation: Valuation) -> PlanLeg:
     return replace(leg, patches=tuple(patches))
 
 
-def _do_leg(context: ChainContext, work: Work, index: int, leg: PlanLeg, executed: Sequence[Executed]) -> Executed:
-    """Bring one leg to CONFIRMED, from wherever the journal says it stands, and judge what it did."""
-    just_sent = False
-    while True:
-        past = [i for i in context.store.intents(work.harvest.id) if i.leg_index == index]
-        live = [i for i in past if i.state not in (IntentState.REVERTED, IntentState.CANCELLED)]
-        if live and live[-1].state is IntentState.CONFIRMED:
-            receipt = context.store.receipt_of(live[-1].id)
-            assert receipt is not None, "a confirmed intent has its receipt in the same commit"
-            if context.store.get_flag(looked_key(work.harvest.id)) is None:
-                check_receipt(work.plan, leg, receipt, executed)
-            return live[-1], receipt
-        if live and not context.store.attempts(live[-1].id):
-            context.store.settle(live[-1].id, IntentState.CANCELLED)  # killed before anything was signed
-            continue
-        if sum(i.state is IntentState.REVERTED for i in past) > _MAX_REVERTS:
-            raise TxReverted(f"{leg.label}: reverted {len(past)} times although each simulation passed")
-        try:
-            if not live:
-                _start_leg(context, work, index, executed)
-                just_sent = True
-                continue
-            _confirm(context, work, live[-1], just_sent=just_sent)
-        except (TxReverted, TxReplaced):
-            continue
-
-
-def _confirm(context: ChainContext, work: Work, intent: Intent, *, just_sent: bool) -> Receipt:
-    """Wait for one sent transaction, and say that it is there."""
-    budget = work.budget_wei if intent.leg_index == 0 else None
-    bidder = Outbidder(work.harvest, work.plan, work.signer, work.valuation, intent, budget)
-    receipt = await_confirmation(
-        context, intent, work.valuation.native.high, just_sent=just_sent, outbid=lambda: bidder.outbid(context)
-    )
-    say_mined(context, work.harvest, work.plan, intent, receipt)
-    _reset_patience(context, work.harvest)
-    return receipt
-
-
-def _start_leg(context: ChainContext, work: Work, index: int, executed: Sequence[Executed]) -> None:
-    """Simulate what is left on top of the newest block, then sign and send its first call."""
-    if context.stopping():
-        raise TxPending(f"{work.plan.legs[index].label}: not started, keeper is stopping; the next start goes on here")
-    block = context.chain.head()
-    have = spendable(context, work.harvest.id, work.plan, executed, block)
-    try:
-        rehearsal = rehearse(context.chain, work.plan, block, start=index, holdings=have)
-    except SimulationReverted:
-        again = _approvals_before(work.plan, index)
-        if again == index or _times(context, work, again) > _MAX_APPROVALS:
-            raise
-        # Perhaps an approval was used up or revoked since: give it again if the rest passes with it.
-        rehearsal = rehearse(context.chain, work.plan, block, start=again, holdings=have)
-        for approval in range(again, index):
-            _confirm(context, work, _send(context, work, approval, rehearsal, approval - again), just_sent=True)
-        return
-    _send(context, work, index, rehearsal, 0)
-
-
-def _times(context: ChainContext, work: Work, index: int) -> int:
-    """Count the transactions that a leg had so far."""
-    return sum(intent.leg_index == index for intent in context.store.intents(work.harvest.id))
-
-
-def _approvals_before(plan: Plan, index: int) -> int:
-    """Return the index of the first of the approvals right before a leg; the leg's own when there are none."""
-    while index > 0 and plan.legs[index - 1].kind is LegKind.APPROVE:
-        index -= 1
-    return index
-
-
-def _send(context: ChainContext, work: Work, index: int, rehearsal: Rehearsal, at: int) -> Intent:
-    """Sign, journal and send call ``at`` of a passing rehearsal as leg ``index``."""
-    fees = context.chain.fees()
-    budget = work.budget_wei if index == 0 else None
-    bid = make_bid(fees, budget_wei=budget, ceiling_wei=context.limits.max_gas_price_wei)
-    leg = Leg(
-        harvest=work.harvest,
-        signer=work.signer,
-        index=index,
-        tries=_times(context, work, index),
-        call=rehearsal.calls[at],
-        simulation=rehearsal.single(at),
-        bid=bid,
-        eip1559=fees.eip1559,
-        valuation=work.valuation,
-    )
-    intent, signed = authorize(context, leg)
-    outcome, words = broadcast(context, intent, signed)
-    say_sent(context, work.harvest, work.plan, intent, signed.hash, bid.max_fee_wei)
-    if outcome is Submission.REFUSED:
-        text = f"{intent.label}: the node refused it ({words}); the same bytes are sent again when that changes"
-        raise TxPending(text)
-    return intent
-
-
-def _cannot_go_on(context: ChainContext, work: Work, executed: Sequence[Executed], error: Exception) -> Harvest:
+def cannot_go_on(context: ChainContext, work: Work, error: Exception) -> Harvest:
     """Drop a compound that has signed nothing; leave a begun one open until its patience ends.
 
     Raises:
         TxPending: it stays open.
     """
-    signed = any(context.store.attempts(i.id) for i in context.store.intents(work.harvest.id))
-    if not signed:
+    tracks = context.store.tracks_of(work.harvest.id)
+    if not any(track.attempts for track in tracks):
         return (
-            _give_up(context, work, error)
+            give_up(context, work, error)
             if isinstance(error, PolicyDenied)
             else drop(context, work.harvest, str(error))
         )
+    executed = [(t.intent, t.receipt) for t in tracks if t.receipt and t.intent.state is IntentState.CONFIRMED]
     if isinstance(error, HarvestPaidNothing) and not any(v > 0 for v in brought(work.plan, executed).values()):
-        return _give_up(context, work, error)  # the claim itself brought nothing: there is nothing to wait for
+        return give_up(context, work, error)  # the claim itself brought nothing: there is nothing to wait for
     if isinstance(error, Refused) or not _patience_ended(context, work.harvest, work.valuation.block):
         text = f"{error}; {len(executed)} of {len(work.plan.legs)} legs are done, the rest follows when it can"
         raise TxPending(text) from error
-    return _give_up(context, work, error)
+    return give_up(context, work, error)
 
 
 def _patience_ended(context: ChainContext, harvest: Harvest, block: BlockRef) -> bool:
@@ -245,7 +217,8 @@ def _patience_ended(context: ChainContext, harvest: Harvest, block: BlockRef) ->
     return int(visits) + 1 >= _MAX_VISITS and block.timestamp - int(first) >= _PATIENCE_SECONDS
 
 
-def _reset_patience(context: ChainContext, harvest: Harvest) -> None:
+def reset_patience(context: ChainContext, harvest: Harvest) -> None:
+    """A leg of it has moved: count its visits anew."""
     if context.store.get_flag(_stuck_key(harvest)) is not None:
         context.store.set_flag(_stuck_key(harvest), None)
 
@@ -256,19 +229,38 @@ def _stuck_key(harvest: Harvest) -> str:
 
 def _forget(context: ChainContext, harvest: Harvest) -> None:
     """Drop the notes of a finished compound."""
-    _reset_patience(context, harvest)
+    reset_patience(context, harvest)
     forget_own(context, harvest.id)
     if context.store.get_flag(looked_key(harvest.id)) is not None:
         context.store.set_flag(looked_key(harvest.id), None)
 
 
-def _give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:
-    for intent in context.store.intents(work.harvest.id):
-        if intent.state is IntentState.PLANNED:
-            context.store.settle(intent.id, IntentState.CANCELLED)
+def give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:
+    """Close a compound as failed, with what it did; several in a row set the position aside."""
+    _settle_planned(context, work.harvest)
     _forget(context, work.harvest)
     failed = record_failed(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation, error)
     streak = context.store.failures(failed.position_id)
     if streak >= MAX_FAILURES:
         say_quarantined(context, failed, streak)
+    _trip(context, failed)
     return failed
+
+
+def _trip(context: ChainContext, failed: Harvest) -> None:
+    """Pause everything when too much has failed within a day: then something is wrong that no rule here knows."""
+    limit, now = context.limits.failures_per_day, failed.finished_at or failed.started_at
+    recent = context.store.harvests(None, 8 * limit)
+    count = sum(h.state is HarvestState.FAILED and (h.finished_at or 0) > now - 86_400 for h in recent)
+    if count < limit or context.paused() is not None:
+        return
+    why = f"{count} compounds failed within a day (limits.max_failures_per_day); the last: {failed.error}"
+    context.store.set_flag(PAUSE, paused_text(why, context.clock.now()))
+    context.emit(EventName.LANE_PAUSED, Level.ERROR, chain=context.name, owner=failed.owner, reason=why)
+
+
+def _settle_planned(context: ChainContext, harvest: Harvest) -> None:
+    """Cancel what was never signed."""
+    planned = [t.intent.id for t in context.store.tracks_of(harvest.id) if t.intent.state is IntentState.PLANNED]
+    if planned:
+        context.store.apply([Settle(intent_id, IntentState.CANCELLED) for intent_id in planned])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from keeper.domain.events import EventName, Level
 from keeper.domain.harvest import HarvestState
 from keeper.domain.money import Address
 from keeper.engine.context import ChainContext, halt_key
-from keeper.engine.execute import carry_out
-from keeper.engine.lap import Execute, compound, in_flight, resume
+from keeper.engine.drive import Ending, carry_out, drive
+from keeper.engine.flight import flight_of
+from keeper.engine.lap import Execute, begin, compound, resume
 from keeper.engine.resolve import Book
+from keeper.engine.work import Work
 from keeper.errors import IntegrityError, KeeperError, Transient, TxPending
 
 __all__ = ["Lane", "Worker"]
@@ -43,6 +46,18 @@ class Worker:
                 return
             self._waiting.add(item)
         self._queue.put(item)
+
+    def take(self) -> str | None:
+        """Take the next item out of turn, for work that goes together; ``None`` when nothing waits."""
+        with contextlib.suppress(queue.Empty):
+            item = self._queue.get_nowait()
+            if item is None:  # the stop: it stays where the loop finds it
+                self._queue.put(None)
+                return None
+            with self._lock:
+                self._waiting.discard(item)
+            return item
+        return None
 
     @property
     def idle(self) -> bool:
@@ -92,6 +107,9 @@ class Lane:
         self.owner = owner
         self.halted: str | None = context.store.get_flag(halt_key(context.name, owner))
         self.worker = Worker(f"lane-{context.name}-{owner[:8]}", self._handle)
+        self._paused: str | None = None
+        #: What was said last about each waiting compound, so that it is said once.
+        self._said: dict[str, str] = {}
 
     def submit(self, position_id: str) -> None:
         """Queue one lap for a position."""
@@ -101,21 +119,23 @@ class Lane:
         """Queue going on with whatever the journal has open."""
         self.worker.put("")
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything of this account is under way or not final yet, and should be looked at with each block."""
+        return bool(flight_of(self._context, self.owner).slots)
+
     def _handle(self, position_id: str) -> None:
-        """Go on with open work first; then, if nothing is in flight, take the lap."""
+        """Go on with open work first; then, if there is room in flight, take the lap."""
         context = self._context
         if self.halted or context.stopping():
             return
         try:
             book = self._book()
-            for result in resume(context, book, self.owner):
-                if isinstance(result, TxPending):
-                    context.emit(EventName.POSITION_FAILED, Level.WARNING, chain=context.name, error=str(result))
-            free = position_id and not in_flight(context, self.owner) and not context.stopping()
-            if free:
-                harvest = compound(context, book, position_id, execute=self._execute).harvest
-                if harvest is not None and harvest.state is HarvestState.DONE:
-                    self._done()
+            self._mind_pause()
+            self._tell(resume(context, book, self.owner))
+            room = flight_of(context, self.owner).room > 0
+            if position_id and room and self._paused is None and not context.stopping():
+                self._compound(book, position_id)
         except IntegrityError as error:
             # Only what a person must look at halts; an endpoint on the wrong chain is waited for.
             self.halted = context.store.get_flag(halt_key(context.name, self.owner))
@@ -124,6 +144,60 @@ class Lane:
             self._say(position_id, Level.WARNING, error)
         except KeeperError as error:
             self._say(position_id, Level.ERROR, error)
+
+    def _compound(self, book: Book, position_id: str) -> None:
+        """Take one position's lap, and those of others that wait for the lane while there is room in flight."""
+        if self._execute is not carry_out:
+            harvest = compound(self._context, book, position_id, execute=self._execute).harvest
+            if harvest is not None and harvest.state is HarvestState.DONE:
+                self._done()
+            return
+        first = begin(self._context, book, position_id).work
+        if first is not None:
+            drive(
+                self._context.sure(),
+                flight_of(self._context, self.owner),
+                [first],
+                more=lambda: self._next(book),
+                ended=self._ended,
+            )
+
+    def _next(self, book: Book) -> Work | None:
+        """Begin the next waiting position that is due."""
+        while (position_id := self.worker.take()) is not None:
+            try:
+                if position_id and (work := begin(self._context, book, position_id).work) is not None:
+                    return work
+            except IntegrityError:
+                raise
+            except KeeperError as error:
+                self._say(position_id, Level.WARNING, error)
+        return None
+
+    def _ended(self, work: Work, ending: Ending) -> None:
+        if isinstance(ending, KeeperError):
+            self._say(work.harvest.position_id, Level.WARNING, ending)
+        elif ending.state is HarvestState.DONE:
+            self._done()
+
+    def _tell(self, endings: list[Ending]) -> None:
+        """Say of each compound that waits why it does, when that is news."""
+        said = {str(ending): str(ending) for ending in endings if isinstance(ending, KeeperError)}
+        for text in said:
+            if text not in self._said:
+                self._context.emit(
+                    EventName.POSITION_FAILED, Level.WARNING, chain=self._context.name, step="harvest", error=text
+                )
+        self._said = said
+
+    def _mind_pause(self) -> None:
+        """Say once that the account is paused, and once that it goes on. What is in flight is watched meanwhile."""
+        why, context = self._context.paused(), self._context
+        if why == self._paused:
+            return
+        name = EventName.LANE_RESUMED if why is None else EventName.LANE_PAUSED
+        context.emit(name, Level.WARNING, chain=context.name, owner=self.owner, reason=why or self._paused)
+        self._paused = why
 
     def _say(self, position_id: str, level: Level, error: KeeperError) -> None:
         self._context.emit(

@@ -5,7 +5,6 @@ The daemon's lanes, a one-shot harvest and a dry run all take this lap; they dif
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,30 +15,41 @@ from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Plan
-from keeper.domain.transaction import IntentState
-from keeper.engine.authorize import gas_limit
-from keeper.engine.confirm import await_confirmation
 from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.decide import Case
-from keeper.engine.execute import Work, carry_out, drop, reprice
+from keeper.engine.drive import carry_out, drive, settle_in_flight
+from keeper.engine.execute import drop, reprice
+from keeper.engine.flight import flight_of
 from keeper.engine.plan import make_plan
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.simulate import Rehearsal, rehearse
 from keeper.engine.survey import Assessment, decide_again, record_changes, survey
 from keeper.engine.telling import say_planned
 from keeper.engine.verify import remember_own
+from keeper.engine.work import Work
 from keeper.errors import (
     HarvestPaidNothing,
     IntegrityError,
+    KeeperError,
     ReadFailed,
     RpcRejected,
     SimulationReverted,
     TxPending,
-    TxReplaced,
-    TxReverted,
 )
+from keeper.tx.fees import gas_limit
 
-__all__ = ["Execute", "Outcome", "Prepared", "compound", "in_flight", "prepare", "refuse_halted", "resume"]
+__all__ = [
+    "Begun",
+    "Execute",
+    "Outcome",
+    "Prepared",
+    "begin",
+    "compound",
+    "in_flight",
+    "prepare",
+    "refuse_halted",
+    "resume",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,34 @@ def _simulated_claim(context: ChainContext, holding: Holding, case: Case) -> Obs
     return replace(observation, pending=pending)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A position looked at, and its compound in the journal when it is worth one."""
+
+    prepared: Prepared
+    work: Work | None = None
+
+
+def begin(context: ChainContext, book: Book, position_id: str, *, forced: bool = False) -> Begun:
+    """Look at one position, decide, plan, simulate, and open its compound in the journal when it is due.
+
+    Everything is asked of a quorum of endpoints, because a signature follows from it.
+
+    Raises:
+        IntegrityError: the account is halted.
+        Transient: the chain cannot be read, or its endpoints contradict each other.
+        KeyError: no such position on this chain.
+    """
+    sure, owner = context.sure(), book.holding(position_id).position.owner
+    refuse_halted(context, owner)
+    seen = _looked(sure, book, {position_id}, forced=forced)[0]
+    prepared = prepare(sure, seen) if seen.decision.verdict is Verdict.HARVEST else Prepared(seen)
+    record_changes(context, [prepared.decision])
+    if prepared.decision.verdict is not Verdict.HARVEST or prepared.plan is None or prepared.rehearsal is None:
+        return Begun(prepared)
+    return Begun(prepared, _open(sure, prepared, prepared.plan, prepared.rehearsal, forced=forced))
+
+
 def compound(
     context: ChainContext, book: Book, position_id: str, *, forced: bool = False, execute: Execute = carry_out
 ) -> Outcome:
@@ -128,25 +166,22 @@ def compound(
         Transient: the chain cannot be read.
         KeyError: no such position on this chain.
     """
-    holding = book.holding(position_id)
-    refuse_halted(context, holding.position.owner)
-    seen = survey(context, book, only={position_id}, forced=forced, record=False).assessments[0]
-    for harvest, plan in context.store.open_harvests(context.name, holding.position.owner):
+    owner = book.holding(position_id).position.owner
+    refuse_halted(context, owner)
+    sure = context.sure()
+    for harvest, plan in context.store.open_harvests(context.name, owner):
         if harvest.position_id == position_id:
-            finished = _go_on(context, harvest, plan, seen)
+            seen = _looked(sure, book, {position_id}, forced=forced)[0]
+            finished = _go_on(sure, harvest, plan, seen)
+            finished = carry_out(sure, finished) if isinstance(finished, Work) else finished
             if finished.state is not HarvestState.CANCELLED:
                 return Outcome(Prepared(seen), finished)
-    prepared = prepare(context, seen) if seen.decision.verdict is Verdict.HARVEST else Prepared(seen)
-    record_changes(context, [prepared.decision])
-    if prepared.decision.verdict is not Verdict.HARVEST or prepared.plan is None or prepared.rehearsal is None:
-        return Outcome(prepared)
-    return Outcome(
-        prepared, _begin(context, prepared, prepared.plan, prepared.rehearsal, forced=forced, execute=execute)
-    )
+    begun = begin(context, book, position_id, forced=forced)
+    return Outcome(begun.prepared, None if begun.work is None else execute(sure, begun.work))
 
 
-def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | TxPending]:
-    """Go on with every open compound of an account, oldest first.
+def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | KeeperError]:
+    """Go on with every open compound of an account, oldest first, and look again at what is not final.
 
     Returns:
         The finished harvests, and for each that must stay open the reason.
@@ -155,19 +190,37 @@ def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | 
         IntegrityError: the account is halted.
     """
     refuse_halted(context, owner)
-    results: list[Harvest | TxPending] = []
+    sure, flight = context.sure(), flight_of(context, owner)
+    flight.load()
+    if flight.unmined and "native" not in context.prices_seen:
+        _looked(sure, book)
+    if flight.slots:
+        flight.look()
+    results: list[Harvest | KeeperError] = []
+    works: list[Work] = []
     for harvest, plan in context.store.open_harvests(context.name, owner):
-        seen = survey(context, book, only={harvest.position_id}, record=False).assessments
+        seen = _looked(sure, book, {harvest.position_id})
         try:
-            if seen:
-                results.append(_go_on(context, harvest, plan, seen[0]))
-            else:
-                _settle_in_flight(context, harvest, _native_usd(context, book))
-                text = f"compound {harvest.id} of {harvest.position_id} is open, but that position is not configured"
-                results.append(TxPending(f"{text}; put it back until it is finished"))
+            found = _go_on(sure, harvest, plan, seen[0]) if seen else _without_position(sure, harvest)
         except TxPending as pending:
             results.append(pending)
-    return results
+            continue
+        if isinstance(found, Work):
+            works.append(found)
+        else:
+            results.append(found)
+    return results + drive(sure, flight, works)
+
+
+def _looked(
+    sure: ChainContext, book: Book, only: set[str] | None = None, *, forced: bool = False
+) -> tuple[Assessment, ...]:
+    """Look at positions through a quorum, and remember the agreed price of the gas token: fees are capped by it."""
+    seen = survey(sure, book, only=only, forced=forced, record=False).assessments
+    for assessment in seen:
+        if assessment.case is not None:
+            sure.prices_seen["native"] = assessment.case.valuation.native.high
+    return seen
 
 
 def refuse_halted(context: ChainContext, owner: Address) -> None:
@@ -181,19 +234,14 @@ def refuse_halted(context: ChainContext, owner: Address) -> None:
         raise IntegrityError(f"{owner} is halted: {halted}; look at it, then clear the halt with `keeper unblock`")
 
 
-def in_flight(context: ChainContext, owner: Address) -> bool:
-    """Whether a signed transaction of this account may still be mined: then no other is started behind it."""
-    states = (IntentState.SIGNED, IntentState.BROADCAST, IntentState.MINED)
-    return any(
-        intent.state in states
-        for harvest, _ in context.store.open_harvests(context.name, owner)
-        for intent in context.store.intents(harvest.id)
-    )
+def in_flight(context: ChainContext, owner: Address) -> int:
+    """Count the signed transactions of this account that may still be mined: with none left over, no other is begun."""
+    flight = flight_of(context, owner)
+    flight.load()
+    return len(flight.under_way())
 
 
-def _begin(
-    context: ChainContext, prepared: Prepared, plan: Plan, rehearsal: Rehearsal, *, forced: bool, execute: Execute
-) -> Harvest:
+def _open(context: ChainContext, prepared: Prepared, plan: Plan, rehearsal: Rehearsal, *, forced: bool) -> Work:
     case, numbers = prepared.assessment.case, prepared.decision.numbers
     assert case is not None
     assert numbers is not None
@@ -213,66 +261,56 @@ def _begin(
         predicted_gas=rehearsal.simulation.gas_used,
     )
     budget = None if forced else numbers.fire_gas_price_wei
+    if (flight := flight_of(context, plan.owner)).slots:
+        flight.look()  # what others in flight have brought by that block is then on record
     remember_own(context, harvest.id, plan, case.observation.block)
     context.store.open_harvest(harvest, plan)
     context.checkpoint("opened")
     say_planned(context, harvest, plan, rehearsal.simulation)
-    return execute(context, Work(harvest, plan, signer, case.valuation, budget))
+    return Work(harvest, plan, signer, case.valuation, budget)
 
 
-def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment) -> Harvest:
-    """Go on with one open compound; one that never signed anything is dropped, because its decision may be old.
+def _without_position(context: ChainContext, harvest: Harvest) -> TxPending:
+    """See what is under way settled; the rest waits until the position is configured again."""
+    settle_in_flight(context, harvest)
+    text = f"compound {harvest.id} of {harvest.position_id} is open, but that position is not configured"
+    return TxPending(f"{text}; put it back until it is finished")
+
+
+def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment) -> Harvest | Work:
+    """Say how one open compound goes on; one that never signed anything is dropped, because its decision may be old.
 
     Raises:
         TxPending: it cannot go on now.
     """
-    intents = context.store.intents(harvest.id)
-    if not any(context.store.attempts(intent.id) for intent in intents):
+    tracks = context.store.tracks_of(harvest.id)
+    if not any(track.attempts for track in tracks):
         return drop(context, harvest, "keeper stopped before anything was signed")
     case = seen.case
     if case is None or case.position.signer is None:
-        _settle_in_flight(context, harvest, 0 if case is None else case.valuation.native.high)
+        settle_in_flight(context, harvest)
         why = "its position has no signer any more; give it back" if case else seen.decision.reasons[0].text
         raise TxPending(f"compound {harvest.id} of {harvest.position_id} waits: {why}")
     if case.position.owner != plan.owner:
-        _settle_in_flight(context, harvest, case.valuation.native.high)
+        settle_in_flight(context, harvest)
         text = f"compound {harvest.id} of {harvest.position_id} was begun by {plan.owner}, the position now belongs to"
         raise TxPending(f"{text} {case.position.owner}; give it back its signer until the compound is finished")
     try:
         fresh = reprice(plan, case.valuation)
     except KeyError as error:
-        _settle_in_flight(context, harvest, case.valuation.native.high)
+        settle_in_flight(context, harvest)
         text = f"compound {harvest.id} was begun for another farm under the name {harvest.position_id}"
         raise TxPending(f"{text}; give that farm its name back until the compound is finished") from error
     context.emit(
         EventName.HARVEST_RESUMED,
         position=harvest.position_id,
         harvest=harvest.id,
-        leg=sum(bool(context.store.receipt_of(i.id)) for i in intents) + 1,
+        leg=sum(track.receipt is not None for track in tracks) + 1,
         legs=len(plan.legs),
     )
     numbers = seen.decision.numbers  # an unconfirmed first leg is outbid only as far as the harvest is worth it now
     budget = (numbers.fire_gas_price_wei or 0) if numbers is not None else 0
-    work = Work(harvest, fresh, case.position.signer, case.valuation, budget)
-    return carry_out(context, work)
-
-
-def _native_usd(context: ChainContext, book: Book) -> int:
-    """Price of the gas token by any position that can be valued now, USD wad; 0 when none can."""
-    seen = survey(context, book, record=False).assessments
-    return next((a.case.valuation.native.high for a in seen if a.case is not None), 0)
-
-
-def _settle_in_flight(context: ChainContext, harvest: Harvest, native_usd: int) -> None:
-    """See sent transactions of a compound confirmed, without beginning anything new: the account must not wait for it.
-
-    Raises:
-        TxPending: one is still unconfirmed.
-    """
-    for intent in context.store.intents(harvest.id):
-        if intent.state in (IntentState.SIGNED, IntentState.BROADCAST, IntentState.MINED):
-            with contextlib.suppress(TxReverted, TxReplaced):
-                await_confirmation(context, intent, native_usd)
+    return Work(harvest, fresh, case.position.signer, case.valuation, budget)
 
 
 def _blocked(assessment: Assessment, reason: Reason) -> Assessment:

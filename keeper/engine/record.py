@@ -21,8 +21,7 @@ Executed = tuple[Intent, Receipt]
 
 def mined(context: ChainContext, harvest: Harvest) -> list[Executed]:
     """Every transaction of the compound that the chain has executed, the reverted ones too: they cost as well."""
-    pairs = ((i, context.store.receipt_of(i.id)) for i in context.store.intents(harvest.id))
-    return [(intent, receipt) for intent, receipt in pairs if receipt is not None]
+    return [(t.intent, t.receipt) for t in context.store.tracks_of(harvest.id) if t.receipt is not None]
 
 
 def brought(plan: Plan, executed: Sequence[Executed]) -> dict[Address, int]:

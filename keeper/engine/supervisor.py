@@ -13,7 +13,7 @@ from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address, Amount
 from keeper.engine.context import ChainContext
 from keeper.engine.decide import Case
-from keeper.engine.execute import carry_out
+from keeper.engine.drive import carry_out
 from keeper.engine.lane import Lane, Worker
 from keeper.engine.lap import Execute, prepare
 from keeper.engine.resolve import Book
@@ -170,6 +170,9 @@ class ChainWatch:
             if decision.verdict is Verdict.HARVEST:
                 due.append(position_id)
         self._seen(head.number)
+        for lane in list(self.lanes.values()):
+            if lane.waiting:
+                lane.recover()
         context.emit(
             EventName.GAS_POLLED,
             Level.DEBUG,

@@ -19,7 +19,7 @@ __all__ = ["check_receipt", "forget_own", "remember_own", "spendable"]
 
 def remember_own(context: ChainContext, harvest_id: str, plan: Plan, block: BlockRef) -> None:
     """Note what the wallet held of each token before the compound: that much is never spent by it."""
-    theirs = _held_by_others(context, harvest_id, plan)
+    theirs = _held_by_others(context, harvest_id, plan, block)
     own = {token: raw - theirs.get(token, 0) for token, raw in _balances(context, plan, block).items()}
     context.store.set_flag(_own_key(harvest_id), json.dumps({token: str(raw) for token, raw in own.items()}))
 
@@ -36,7 +36,7 @@ def spendable(
     if noted is None or not any(have.values()):
         return have
     own = {token: int(raw) for token, raw in json.loads(noted).items()}
-    now, theirs = _balances(context, plan, block), _held_by_others(context, harvest_id, plan)
+    now, theirs = _balances(context, plan, block), _held_by_others(context, harvest_id, plan, block)
     return {
         token: max(min(raw, now[token] - own.get(token, 0) - theirs.get(token, 0)), 0) for token, raw in have.items()
     }
@@ -85,13 +85,14 @@ def _balances(context: ChainContext, plan: Plan, block: BlockRef) -> dict[Addres
     return {token.address: int(BALANCE_OF.value(a)) for token, a in zip(plan.tokens, answers, strict=True)}
 
 
-def _held_by_others(context: ChainContext, harvest_id: str, plan: Plan) -> dict[Address, int]:
-    """Sum what other open compounds of the account have brought and not yet spent, by their logs."""
+def _held_by_others(context: ChainContext, harvest_id: str, plan: Plan, block: BlockRef) -> dict[Address, int]:
+    """Sum what other open compounds of the account had brought and not yet spent at a block, by their logs."""
     held: dict[Address, int] = {}
     for other, others_plan in context.store.open_harvests(context.name, plan.owner):
         if other.id == harvest_id:
             continue
-        for token, raw in brought(others_plan, mined(context, other)).items():
+        so_far = [pair for pair in mined(context, other) if pair[1].block_number <= block.number]
+        for token, raw in brought(others_plan, so_far).items():
             held[token] = held.get(token, 0) + max(raw, 0)
     return held
 

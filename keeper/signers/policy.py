@@ -13,7 +13,7 @@ from typing import Final
 
 from keeper.domain.events import Event, EventName, Level
 from keeper.domain.money import Address, UsdWad, usd_decimal
-from keeper.domain.transaction import SignedTx, TxRequest
+from keeper.domain.transaction import Purpose, SignedTx, TxRequest
 from keeper.errors import PolicyDenied, SignerError
 from keeper.ports import EventSink, KeySigner, Permission, Warrant
 from keeper.signers.never import forbidden
@@ -34,6 +34,8 @@ class Limits:
     per_day_usd: UsdWad | None = None
     #: Highest fee cap per gas unit.
     max_gas_price_wei: int | None = None
+    #: Most that a transaction which only uses up a nonce may be worth; ``per_tx_usd`` holds for it as well.
+    cancel_usd: UsdWad | None = None
     #: Highest gas limit; the default is what EIP-7825 allows one transaction.
     max_gas: int = 2**24
 
@@ -59,6 +61,8 @@ class GuardedSigner:
         emit: EventSink,
         *,
         verify: Callable[[TxRequest, SignedTx], None] = verify_signed,
+        paused: Callable[[], str | None] = lambda: None,
+        next_nonce: Callable[[int], int] = lambda _chain_id: 0,
     ) -> None:
         """Guard ``inner``.
 
@@ -69,12 +73,16 @@ class GuardedSigner:
             emit: hears of every refusal.
             verify: proves that what was signed is what was asked; another one only for a fork's impersonated
                 accounts, whose stand-in bytes carry no signature (``same_request``).
+            paused: why no work may be signed now, if so; a cancel still may.
+            next_nonce: one above the highest nonce on record, by chain id: only below it is a cancel signed.
         """
         self._inner = inner
         self._policy = policy
         self._spent = spent
         self._emit = emit
         self._verify = verify
+        self._paused = paused
+        self._next_nonce = next_nonce
         self.address: Address = inner.address
 
     def __repr__(self) -> str:
@@ -93,8 +101,10 @@ class GuardedSigner:
             SignerError: the key signed something else.
         """
         policy = self._policy
+        cancel = warrant.purpose is Purpose.CANCEL
         rule = (
-            _call_rule(policy, self.address, request, warrant)
+            _account_rule(policy, self.address, request)
+            or (self._cancel_rule(request, warrant) if cancel else self._work_rule(policy, request, warrant))
             or _simulation_rule(request, warrant)
             or _fee_rule(policy.limits, request)
             or _budget_rule(policy.limits, request, warrant.max_fee_usd, self._spent)
@@ -104,6 +114,22 @@ class GuardedSigner:
         signed = self._inner.sign(request)
         self._verify(request, signed)
         return signed
+
+    def _work_rule(self, policy: Policy, request: TxRequest, warrant: Warrant) -> str | None:
+        if (why := self._paused()) is not None:
+            return f"pause: {why}; `keeper resume` ends it"
+        return matches(policy.permissions.get(warrant.position_id, ()), request.to, request.data, request.value)
+
+    def _cancel_rule(self, request: TxRequest, warrant: Warrant) -> str | None:
+        """Permit one thing: nothing, sent to the account itself, with a nonce that the journal knows already."""
+        if request.to != self.address or request.data or request.value:
+            return "cancel: only nothing, sent to the account itself, cancels"
+        if request.nonce >= self._next_nonce(request.chain_id):
+            return f"cancel: nonce {request.nonce} is not one that the journal has used"
+        cap = self._policy.limits.cancel_usd
+        if cap is not None and warrant.max_fee_usd > cap:
+            return f"cancel cap: fees up to {_dollars(warrant.max_fee_usd)} are above {_dollars(cap)}"
+        return None
 
     def _deny(self, rule: str, request: TxRequest, warrant: Warrant) -> None:
         facts: dict[str, str | int | bool | None] = {
@@ -162,13 +188,12 @@ def _misfit(permission: Permission, data: bytes) -> str | None:
     return None
 
 
-def _call_rule(policy: Policy, account: Address, request: TxRequest, warrant: Warrant) -> str | None:
+def _account_rule(policy: Policy, account: Address, request: TxRequest) -> str | None:
     if request.chain_id not in policy.chain_ids:
         return f"chain: {request.chain_id} is not one of {sorted(policy.chain_ids)}"
     if request.sender != account:
         return f"sender: {request.sender} is not the key's account {account}"
-    permissions = policy.permissions.get(warrant.position_id, ())
-    return matches(permissions, request.to, request.data, request.value)
+    return None
 
 
 def _simulation_rule(request: TxRequest, warrant: Warrant) -> str | None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keeper.domain.journal import AddReceipt, Change, Finalise, MarkBroadcast, Reopen, Settle
+from keeper.domain.money import UsdWad
 from keeper.domain.transaction import IN_FLIGHT, Attempt, AttemptState, IntentState, Purpose, Receipt, Sight, Submission
 from keeper.tx.fees import floor_in, replacement, still_minable
 from keeper.tx.refusals import Refusal, refusal
@@ -205,7 +206,7 @@ def _with_receipt(slot: Slot, event: Saw, rules: Rules) -> Step:
             return steps[0]
     if found is None or not _unmined(slot):
         return Step(slot)
-    cost = found.cost_wei * event.native_usd // 10**18
+    cost = UsdWad(found.cost_wei * event.native_usd // 10**18)
     intent = replace(slot.track.intent, state=IntentState.MINED)
     attempts = tuple(
         replace(a, state=AttemptState.MINED if a.hash == found.tx_hash else AttemptState.REPLACED)

@@ -32,7 +32,7 @@ def kill_at(monkeypatch, point: str, count: int) -> None:
             if left[0] == 0:
                 raise Killed(point)
 
-    monkeypatch.setattr("keeper.app._kill_point", lambda _: reach)
+    monkeypatch.setattr("keeper.wiring._kill_point", lambda _: reach)
 
 
 CASES = [("opened", 1), ("recorded", 1), *((point, leg) for point in POINTS for leg in range(1, LEGS + 1))]

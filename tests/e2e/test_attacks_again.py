@@ -234,7 +234,7 @@ def test_two_open_compounds_that_share_a_token_do_not_strand_one_another(fresh_w
     for position, legs in (("sushi-chef", 3), ("uni-farm", 3)):
         left[:] = [legs]
         with monkeypatch.context() as patch:
-            patch.setattr("keeper.app._kill_point", lambda _, legs=legs: die_after(legs))
+            patch.setattr("keeper.wiring._kill_point", lambda _, legs=legs: die_after(legs))
             # `resume` of the other is what a lane would do first; here it is stuck for a reason of its own
             with open_local(config) as app, pytest.raises(KeyboardInterrupt):
                 app.compound(position)

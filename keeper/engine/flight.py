@@ -1,0 +1,347 @@
+"""Everything in flight of one account on one chain: look at it, step its machines, commit, and only then act.
+
+What to do is decided by ``keeper.tx.machine``; this is its hands. The order never changes: what an event leads to is
+one durable commit, and after it come the orders to the wire, whose answers are the next events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from keeper.domain.journal import AddReceipt, Change, MarkBroadcast, Reopen, Settle
+from keeper.domain.money import Address
+from keeper.domain.transaction import IN_FLIGHT, Attempt, IntentState, Purpose, Sight, SignedTx, TxRequest
+from keeper.engine import offers
+from keeper.engine.context import ChainContext, ask_key
+from keeper.engine.launch import fill_gap, launch
+from keeper.engine.telling import say_held, say_mined, say_reorged, say_sent, say_signed_away
+from keeper.engine.work import Job, Work
+from keeper.errors import IntegrityError, KeeperError, RpcRejected, Transient
+from keeper.tx.machine import step
+from keeper.tx.nonces import holes
+from keeper.tx.slot import (
+    Answered,
+    Asked,
+    Event,
+    Order,
+    Prove,
+    Proved,
+    Quote,
+    Saw,
+    Send,
+    Sign,
+    Signed,
+    Slot,
+    Step,
+    Tell,
+    Woke,
+)
+
+__all__ = ["Flight", "flight_of"]
+
+#: Looks in a row that must show a hole below a waiting transaction before it is filled.
+_HOLE_LOOKS: Final = 3
+
+#: More missing nonces than this are no accident of ours.
+_MAX_HOLES: Final = 16
+
+_UNMINED: Final = (IntentState.SIGNED, IntentState.BROADCAST)
+
+
+class Flight:
+    """The slots of one account. One thread at a time; the account's lane is that thread."""
+
+    def __init__(self, context: ChainContext, owner: Address) -> None:
+        """Make it empty; ``load`` reads the journal. ``context`` should be a sure one (``ChainContext.sure``)."""
+        self.context = context
+        self.owner = owner
+        self.slots: dict[str, Slot] = {}
+        #: Compounds whose prices and budgets are known now, by id: only those are outbid.
+        self.works: dict[str, Work] = {}
+        #: Compounds whose legs have changed state since somebody last emptied this.
+        self.changed: set[str] = set()
+        #: The last look.
+        self.sight: Sight | None = None
+        self._hole_looks = 0
+        self._loaded = False
+        #: Monotonic seconds since which somebody else's transaction waits.
+        self.foreign_since: float | None = None
+
+    # ------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def unmined(self) -> list[Slot]:
+        """Slots with signed bytes that no block has, by nonce."""
+        waiting = [slot for slot in self.slots.values() if slot.state in _UNMINED]
+        return sorted(waiting, key=lambda slot: slot.nonce)
+
+    @property
+    def room(self) -> int:
+        """How many more transactions may be signed now."""
+        return max(self.context.max_in_flight - len(self.unmined), 0)
+
+    def under_way(self, harvest_id: str | None = None) -> list[Slot]:
+        """Slots that are not settled, of one compound or of all."""
+        slots = (slot for slot in self.slots.values() if slot.state in IN_FLIGHT)
+        return [slot for slot in slots if harvest_id in (None, slot.track.intent.harvest_id)]
+
+    def load(self) -> None:
+        """Take over what the journal has; send again what may have been lost. A second call does nothing."""
+        if self._loaded:
+            return
+        tracks = self.context.store.tracks(self.context.name, self.owner)
+        asked = self.context.store.flags(ask_key("cancel", ""))
+        for track in tracks:
+            why = "asked to be cancelled" if ask_key("cancel", track.intent.id) in asked else ""
+            self.slots[track.intent.id] = Slot(track, giving_up=why)
+        self._loaded = True
+        self._run([(slot.track.intent.id, Woke(self._now())) for slot in self._in_order()])
+
+    def look(self) -> set[str]:
+        """Look once at everything, and do what follows; returns the compounds whose legs changed.
+
+        Raises:
+            Transient: the chain could not be read, or its endpoints contradict each other. Nothing was done.
+            IntegrityError: more nonces are missing than keeper could have lost.
+            StoreUnavailable: the journal did not take it; nothing was sent.
+        """
+        self.load()
+        unmined = self.unmined
+        hashes = [attempt.hash for slot in unmined for attempt in slot.track.attempts]
+        settled = (slot.track.receipt for slot in self.slots.values())
+        heights = sorted({receipt.block_number for receipt in settled if receipt is not None})
+        self.sight = self.context.chain.sight(self.owner, hashes, heights)
+        seen = Saw(self.sight, self._now(), self.context.prices_seen.get("native", 0))
+        self._run([(slot.track.intent.id, seen) for slot in self._in_order()])
+        self._hear_asks()
+        self._mind_holes(self.sight)
+        changed, self.changed = self.changed, set()
+        return changed
+
+    def ask(self, intent_id: str, why: str = "", *, hurry: bool = False) -> None:
+        """Want an intent cancelled (``why``) or dearer (``hurry``). The race with its being mined is the machine's."""
+        if intent_id in self.slots:
+            if why:
+                self.context.store.set_flag(ask_key("cancel", intent_id), why)
+            self._run([(intent_id, Asked(why, hurry))])
+
+    def launch(self, jobs: Sequence[Job]) -> list[KeeperError | None]:
+        """Sign, journal and send calls in this order; for each, what kept it from being signed.
+
+        Raises:
+            Refused: funds, a pause, or somebody else's waiting transaction; nothing was signed.
+        """
+        self.load()
+        results = launch(self, jobs)
+        sends: dict[str, str] = {}
+        for job, (track, error) in zip(jobs, results, strict=True):
+            if error is None:
+                self.works[job.work.harvest.id] = job.work
+                self.slots[track.intent.id] = Slot(track, quoted_at=self._now())
+                sends[track.attempts[0].hash] = track.intent.id
+        self._run(self._send(sends))
+        return [error for _, error in results]
+
+    # ------------------------------------------------------------------------------------------------- stepping
+
+    def _run(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Step, commit, act, and go on with what the acts led to, until nothing follows."""
+        while events:
+            after: dict[str, Slot] = {}
+            steps: list[tuple[str, Step]] = []
+            for identity, event in events:
+                result = step(after.get(identity) or self.slots[identity], event, self.context.rules)
+                after[identity] = result.slot
+                steps.append((identity, result))
+            self._commit(steps)
+            self.slots.update(after)
+            self._tell_changes(steps)
+            events = self._act([(identity, order) for identity, result in steps for order in result.orders])
+            self._forget_finished(after)
+
+    def _commit(self, steps: Sequence[tuple[str, Step]]) -> None:
+        changes = [change for _, result in steps for change in result.changes]
+        if not changes:
+            return
+        for identity, result in steps:
+            if any(isinstance(change, Reopen) for change in result.changes):
+                self._mark_superseded(identity, result.slot)
+        self.context.store.apply(changes)
+        for identity, result in steps:
+            for change in result.changes:
+                self._reached(change)
+                if not isinstance(change, MarkBroadcast):
+                    self.changed.add(self.slots[identity].track.intent.harvest_id)
+
+    def _reached(self, change: Change) -> None:
+        match change:
+            case MarkBroadcast():
+                self.context.checkpoint("marked")
+            case AddReceipt():
+                self.context.checkpoint("mined")
+            case Settle(_, IntentState.CONFIRMED):
+                self.context.checkpoint("confirmed")
+            case _:
+                pass
+
+    def _mark_superseded(self, identity: str, slot: Slot) -> None:
+        """Before a reopening is committed, remember durably that this intent only ever cancels from now on.
+
+        That is so when it was given up before, or when its leg was done again under another nonce meanwhile: its old
+        bytes are public, and both must not happen.
+        """
+        intent = slot.track.intent
+        legs = self.context.store.tracks_of(intent.harvest_id) if intent.harvest_id else []
+        again = [t for t in legs if t.intent.leg_index == intent.leg_index and t.intent.id != identity and t.attempts]
+        if slot.giving_up or any((t.intent.nonce or 0) > slot.nonce for t in again):
+            why = slot.giving_up or "its leg was done again under another nonce"
+            self.context.store.set_flag(ask_key("cancel", identity), why)
+
+    def _forget_finished(self, touched: dict[str, Slot]) -> None:
+        for identity in touched:
+            slot = self.slots[identity]
+            if slot.track.final or (slot.state is IntentState.CANCELLED and not slot.track.attempts):
+                del self.slots[identity]
+                for what in ("cancel", "speed-up"):
+                    if self.context.store.get_flag(ask_key(what, identity)) is not None:
+                        self.context.store.set_flag(ask_key(what, identity), None)
+
+    # -------------------------------------------------------------------------------------------------- acting
+
+    def _act(self, orders: Sequence[tuple[str, Order]]) -> list[tuple[str, Event]]:
+        """Carry out orders; sends go out together, in the order of their nonces."""
+        events: list[tuple[str, Event]] = []
+        sends: dict[str, str] = {}
+        for identity, order in orders:
+            slot = self.slots[identity]
+            match order:
+                case Send(tx_hash):
+                    sends[tx_hash] = identity
+                case Tell(what, detail):
+                    self._tell(slot, what, detail)
+                case Prove(nonce):
+                    events += self._prove(identity, nonce)
+                case Quote():
+                    offered = offers.quote(self, slot)
+                    events += [(identity, offered)] if offered is not None else []
+                case Sign():
+                    attempt = offers.sign(self, slot, order)
+                    events += [(identity, Signed(attempt, self._now()))] if attempt is not None else []
+        return self._send(sends) + events
+
+    def _send(self, sends: dict[str, str]) -> list[tuple[str, Event]]:
+        if not sends:
+            return []
+        wanted = [(self.slots[identity], tx_hash) for tx_hash, identity in sends.items()]
+        wanted.sort(key=lambda pair: pair[0].nonce)
+        batch = [self._bytes(slot, tx_hash) for slot, tx_hash in wanted]
+        outcomes = self.context.submitter.submit_many([signed for signed, _ in batch])
+        self.context.checkpoint("sent")
+        events: list[tuple[str, Event]] = []
+        for (slot, tx_hash), (_, attempt), (outcome, words) in zip(wanted, batch, outcomes, strict=True):
+            say_sent(self.context, self.works.get(slot.track.intent.harvest_id), slot.track, attempt)
+            events.append((slot.track.intent.id, Answered(tx_hash, outcome, words, self._now())))
+        return events
+
+    def _bytes(self, slot: Slot, tx_hash: str) -> tuple[SignedTx, Attempt]:
+        """Return the very bytes that the journal has."""
+        intent = slot.track.intent
+        attempt = next(a for a in slot.track.attempts if a.hash == tx_hash)
+        cancel = attempt.purpose is Purpose.CANCEL
+        request = TxRequest(
+            chain_id=intent.chain_id,
+            sender=intent.sender,
+            nonce=attempt.nonce,
+            to=intent.sender if cancel else intent.to,
+            data=b"" if cancel else intent.data,
+            value=0 if cancel else intent.value,
+            gas=attempt.gas,
+            max_fee_wei=attempt.max_fee_wei,
+            max_tip_wei=attempt.max_tip_wei,
+        )
+        head = self.sight.head.number if self.sight is not None else attempt.signed_block
+        waited = max(head - slot.track.attempts[0].signed_block, 0)
+        return SignedTx(request, attempt.raw, attempt.hash, waited), attempt
+
+    def _prove(self, identity: str, nonce: int) -> list[tuple[str, Event]]:
+        try:
+            user = self.context.chain.used_by(self.owner, nonce)
+        except (Transient, RpcRejected):
+            return []
+        assert self.sight is not None, "only a look asks for proof"
+        return [(identity, Proved(user, self.sight.head.number))]
+
+    # ------------------------------------------------------------------------------------------- asks and holes
+
+    def _hear_asks(self) -> None:
+        """Take up what a person has asked for in the journal, from another process."""
+        for what in ("cancel", "speed-up"):
+            for key in self.context.store.flags(ask_key(what, "")):
+                slot = self.slots.get(key.rpartition(":")[2])
+                if slot is None or slot.state not in _UNMINED:
+                    continue
+                identity = slot.track.intent.id
+                if what == "speed-up":
+                    self.context.store.set_flag(key, None)
+                    self._run([(identity, Asked(hurry=True))])
+                elif not slot.giving_up:
+                    self._run([(identity, Asked("asked to be cancelled"))])
+
+    def _mind_holes(self, sight: Sight) -> None:
+        """Fill a nonce that nobody has, when transactions above it wait, so that they do not wait for ever."""
+        unmined = self.unmined
+        if not unmined:
+            self._hole_looks = 0
+            return
+        mined, chain_id = sight.nonces.latest, self.context.chain.facts.chain_id
+        known = self.context.store.nonces_used(chain_id, self.owner, mined)
+        missing = holes(known, mined, unmined[-1].nonce)
+        self._hole_looks = self._hole_looks + 1 if missing else 0
+        if len(missing) > _MAX_HOLES:
+            raise IntegrityError(
+                f"{len(missing)} nonces of {self.owner} below {unmined[-1].nonce} are neither mined nor in the "
+                "journal; nothing is sent until `keeper recover` has compared journal and chain"
+            )
+        if self._hole_looks >= _HOLE_LOOKS:
+            track = fill_gap(self, missing[0])
+            if track is not None:
+                self.slots[track.intent.id] = Slot(track)
+                self._run(self._send({track.attempts[0].hash: track.intent.id}))
+                self._tell(self.slots[track.intent.id], "gap")
+
+    # ------------------------------------------------------------------------------------------------- telling
+
+    def _tell_changes(self, steps: Sequence[tuple[str, Step]]) -> None:
+        for _, result in steps:
+            for change in result.changes:
+                if isinstance(change, Settle) and change.state is IntentState.CONFIRMED:
+                    say_mined(self.context, self.works.get(result.slot.track.intent.harvest_id), result.slot.track)
+
+    def _tell(self, slot: Slot, what: str, detail: str = "") -> None:
+        work = self.works.get(slot.track.intent.harvest_id)
+        if what == "reorged":
+            say_reorged(self.context, work, slot, detail)
+        elif what == "stuck":
+            say_held(self.context, work, slot, detail)
+        else:
+            say_signed_away(self.context, work, slot, what, detail)
+
+    def hold(self, slot: Slot, why: str) -> None:
+        """Say once that a transaction cannot go on by itself."""
+        if not slot.told:
+            self._tell(slot, "stuck", why)
+
+    def _now(self) -> float:
+        return self.context.clock.monotonic()
+
+    def _in_order(self) -> list[Slot]:
+        return sorted(self.slots.values(), key=lambda slot: slot.nonce)
+
+
+def flight_of(context: ChainContext, owner: Address) -> Flight:
+    """Return the one flight of an account in this process."""
+    known = context.flights.get(owner)
+    if not isinstance(known, Flight):
+        known = context.flights[owner] = Flight(context.sure(), owner)
+    return known

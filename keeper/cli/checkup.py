@@ -83,6 +83,7 @@ def examine(loaded: Loaded, overrides: Mapping[str, str], *, open_keys: bool) ->
     yield ok("config", f"{files}: {count} position{'' if count == 1 else 's'}")
     yield _disk(loaded)
     yield _journal(loaded)
+    yield from _paused(loaded)
     yield _anvil()
     yield _port(loaded)
     yield _backend()
@@ -124,6 +125,17 @@ def _journal(loaded: Loaded) -> Row:
     if not os.access(path, os.W_OK):
         return fail("journal", f"{path} cannot be written", "chown it to this user", _TEMPORARY)
     return ok("journal", f"{path} is sound, {harvests} harvests")
+
+
+def _paused(loaded: Loaded) -> Iterator[Row]:
+    from keeper.cli.pause import present_stop
+
+    try:
+        stop = present_stop(loaded)
+    except KeeperError:
+        return  # the journal's own row says what is wrong with it
+    if stop is not None:
+        yield warn("paused", stop.reason or "the kill file is there", stop.undo)
 
 
 def _anvil() -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from keeper.cli.exits import ExitCode
 from keeper.cli.health import Health
 from keeper.cli.session import Session
 from keeper.domain.events import Event, EventName, Level
+from keeper.engine.pause import stop_of
 from keeper.engine.supervisor import Supervisor
 from keeper.errors import KeeperError, StoreUnavailable
 from keeper.notify.heartbeat import Heartbeat
@@ -30,6 +32,9 @@ __all__ = ["Daemon"]
 
 #: Seconds between two turns of the loop: how long a signal waits at most.
 _TICK: Final = 0.25
+
+#: Seconds between two looks for a pause, for the ops port; the lanes look for themselves.
+_GLANCE: Final = 1.0
 
 #: Seconds between two proofs that the journal can be written.
 _PROOF: Final = 30.0
@@ -61,6 +66,7 @@ class Daemon:
         self._reload_asked = False
         self._following: Loaded | None = None
         self._proved = 0.0
+        self._glanced = 0.0
 
     def run(self, loaded: Loaded) -> int:
         """Start, and return the exit code once stopped.
@@ -115,6 +121,7 @@ class Daemon:
         assert running is not None
         running.heartbeat.beat()
         self._prove_store(running)
+        self._see_pause(running)
         if self._stop_signal:
             running.supervisor.request_stop()
         elif self._reload_asked:
@@ -135,6 +142,14 @@ class Daemon:
             self._health.store_ok = False
         else:
             self._health.store_ok = True
+
+    def _see_pause(self, running: _Running) -> None:
+        if time.monotonic() - self._glanced < _GLANCE:
+            return
+        self._glanced = time.monotonic()
+        with contextlib.suppress(StoreUnavailable):  # told by the proof above
+            stop = stop_of(running.app.store, running.app.loaded.kill_file)
+            self._health.paused = stop.text if stop is not None else ""
 
     def _age(self) -> float | None:
         return self._running.heartbeat.age() if self._running is not None else None

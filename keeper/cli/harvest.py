@@ -166,7 +166,7 @@ def _finish_open(app: App, context: ChainContext, wish: _Wish, result: _Result) 
         result.code = ExitCode.NOTHING_TO_DO
         return True
     for position_id, outcome in zip(unfinished, resume(context, app.book(context.name), owner), strict=True):
-        if isinstance(outcome, TxPending):
+        if isinstance(outcome, KeeperError):
             if position_id == result.position:
                 raise outcome
             click.echo(f"pending  {position_id}: {outcome}", err=True)

@@ -24,6 +24,8 @@ class Health:
         self.watches: Sequence[ChainWatch] = ()
         #: Whether the last write to the journal worked.
         self.store_ok = True
+        #: Why keeper signs nothing, and how to undo it; empty while it is not paused.
+        self.paused = ""
 
     def snapshot(self) -> Status:
         """Tell the present state."""
@@ -39,4 +41,5 @@ class Health:
                 for w in watches
                 for owner, lane in list(w.lanes.items())
             },
+            paused=self.paused,
         )

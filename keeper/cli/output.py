@@ -92,32 +92,11 @@ def jsonable(value: Any) -> Any:  # noqa: C901, PLR0911 (one line per kind of va
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table: with rich on a colour terminal, as aligned text otherwise. ``right`` columns align right."""
-    if colored() and sys.stdout.isatty():
-        _rich_table(headers, rows, right)
-        return
-    lines = [tuple(headers), *(tuple(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        say("  ".join(cells).rstrip())
+    """Print a table that fits the terminal, all of it where stdout is none. ``right`` columns align right."""
+    from keeper.cli.grid import draw, room
 
-
-def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column, header in enumerate(headers):
-        grid.add_column(header, justify="right" if column in right else "left", overflow="fold", no_wrap=column == 0)
-    for row in rows:
-        grid.add_row(*(escape(cell) for cell in row))
-    Console(file=sys.stdout, highlight=False).print(grid)
+    for line in draw(headers, rows, right, room(), colour=colored() and sys.stdout.isatty()):
+        say(line)
 
 
 # ---------------------------------------------------------------------------- how it is spelled

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from keeper.cli.grid import room
 from keeper.cli.journal import Known
 from keeper.cli.output import amount, duration, percent_wad, say, usd, usd_text
 from keeper.domain.decision import Decision, DecisionNumbers, Reason, Verdict
@@ -21,11 +23,16 @@ __all__ = [
     "harvest_json",
     "known_json",
     "lines",
+    "moment",
     "numbers_json",
     "reasons_json",
     "when_next",
+    "wrapped",
     "yearly",
 ]
+
+#: Columns below which breaking sentences makes them worse.
+_NARROW = 20
 
 
 def ago(now: int, then: int) -> str:
@@ -36,6 +43,11 @@ def ago(now: int, then: int) -> str:
 def day(timestamp: int) -> str:
     """Spell a moment in UTC to the minute."""
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def moment(timestamp: int) -> str:
+    """Spell a moment in UTC to the minute, and say so."""
+    return f"{day(timestamp)} UTC"
 
 
 def amounts(values: Sequence[Amount]) -> str:
@@ -62,10 +74,22 @@ def when_next(decision: Decision, now: int) -> str:
 
 
 def lines(rows: Sequence[tuple[str, str]], indent: str = "  ") -> None:
-    """Print labelled lines, the labels aligned; an empty label continues the line above."""
+    """Print labelled lines, the labels aligned, no wider than the terminal; an empty label continues the line above."""
     width = max((len(label) for label, _ in rows), default=0)
+    before = len(indent) + width + 2
     for label, text in rows:
-        say(f"{indent}{label.ljust(width)}  {text}".rstrip())
+        first, *rest = wrapped(text, before)
+        say(f"{indent}{label.ljust(width)}  {first}".rstrip())
+        for line in rest:
+            say(" " * before + line)
+
+
+def wrapped(text: str, before: int = 0) -> list[str]:
+    """Break a sentence so that it fits the terminal behind ``before`` columns; one line where stdout is none."""
+    columns = room()
+    if columns is None or len(text) <= columns - before or columns - before < _NARROW:
+        return [text]
+    return textwrap.wrap(text, columns - before, break_long_words=False, break_on_hyphens=False) or [text]
 
 
 # ---------------------------------------------------------------------------- for programs

@@ -155,6 +155,8 @@ class MetricsSink:
         self._opened(fields)
 
     def _opened(self, fields: Fields) -> None:
+        if fields["harvest"] is None:
+            return  # it only fills or cancels a nonce
         with self._lock:
             self._open.add(_text(fields, "harvest"))
             self._series.open_harvests.set(len(self._open))

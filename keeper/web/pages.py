@@ -48,9 +48,12 @@ def healthz(status: Status, stale_after: float) -> Response:
 
 
 def readyz(status: Status) -> Response:
-    """Readiness: every chain was read once, the last cycle of each worked, the store can be written, no lane halted."""
+    """Readiness: every chain was read once, the last cycle of each worked, the store can be written, no lane halted.
+
+    A pause is told and is no failure: somebody wanted it.
+    """
     reasons = _reasons(status)
-    return _json(not reasons, {"ready": not reasons, "reasons": reasons})
+    return _json(not reasons, {"ready": not reasons, "reasons": reasons, "paused": status.paused or None})
 
 
 def metrics(exposition: Callable[[], bytes]) -> Response:

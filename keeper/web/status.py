@@ -48,6 +48,8 @@ class Status:
     store_ok: bool
     #: By ``chain/owner``.
     lanes: Mapping[str, LaneStatus] = field(default_factory=lambda: MappingProxyType({}))
+    #: Why nothing is signed although all is well, and how to undo it; empty while keeper is not paused.
+    paused: str = ""
 
 
 @runtime_checkable

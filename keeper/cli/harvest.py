@@ -18,7 +18,7 @@ from keeper.cli.progress import Progress
 from keeper.cli.views import amounts, harvest_json
 from keeper.domain.decision import Verdict
 from keeper.domain.harvest import Harvest, HarvestState
-from keeper.errors import TxPending
+from keeper.errors import KeeperError, TxPending
 
 if TYPE_CHECKING:
     from keeper.app import App

@@ -184,7 +184,7 @@ def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | 
     """Go on with every open compound of an account, oldest first, and look again at what is not final.
 
     Returns:
-        The finished harvests, and for each that must stay open the reason.
+        For each open compound, in order: the finished harvest, or the reason why it stays open.
 
     Raises:
         IntegrityError: the account is halted.
@@ -196,20 +196,15 @@ def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | 
         _looked(sure, book)
     if flight.slots:
         flight.look()
-    results: list[Harvest | KeeperError] = []
-    works: list[Work] = []
+    results: list[Harvest | KeeperError | Work] = []
     for harvest, plan in context.store.open_harvests(context.name, owner):
         seen = _looked(sure, book, {harvest.position_id})
         try:
-            found = _go_on(sure, harvest, plan, seen[0]) if seen else _without_position(sure, harvest)
+            results.append(_go_on(sure, harvest, plan, seen[0]) if seen else _without_position(sure, harvest))
         except TxPending as pending:
             results.append(pending)
-            continue
-        if isinstance(found, Work):
-            works.append(found)
-        else:
-            results.append(found)
-    return results + drive(sure, flight, works)
+    endings = iter(drive(sure, flight, [each for each in results if isinstance(each, Work)]))
+    return [next(endings) if isinstance(each, Work) else each for each in results]
 
 
 def _looked(

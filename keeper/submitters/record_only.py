@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from keeper.domain.transaction import SignedTx
 from keeper.ports import Submission
@@ -30,3 +31,7 @@ class RecordOnlySubmitter:
         with self._lock:
             self._recorded.append(signed)
         return Submission.REFUSED, "recorded only: this run sends nothing"
+
+    def submit_many(self, batch: Sequence[SignedTx]) -> list[tuple[Submission, str]]:
+        """Record and refuse all."""
+        return [self.submit(signed) for signed in batch]

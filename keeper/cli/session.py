@@ -58,7 +58,7 @@ def open_session(loaded: Loaded, *sinks: EventSink, level: str | None = None) ->
 
     redactor = Redactor()
     for chain in loaded.settings.chains.values():
-        for url in chain.rpc:
+        for url in (*chain.rpc, *chain.private_rpc):
             redactor.add_url(url)
     settings = loaded.settings.keeper
     restore = install_excepthook(redactor)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper.cli.session import open_session
 from keeper.config.loader import Loaded, load
 from keeper.config.show import rows
 from keeper.domain.transaction import Submission
@@ -121,3 +122,10 @@ def test_show_lists_what_is_set_and_what_ships() -> None:
     )
     assert shown["chains.bnb.max_in_flight"].origin == "default"
     assert "chains.bnb.private_rpc" not in shown
+
+
+def test_a_session_knows_the_secrets_of_relays_too() -> None:
+    found = loaded('[chains.bnb]\nprivate_rpc = ["https://relay.example/v1/tokentokentoken1"]')
+
+    with open_session(found) as session:
+        assert "tokentokentoken1" not in session.redactor.values("POST https://relay.example/v1/tokentokentoken1 failed")

@@ -128,4 +128,6 @@ def test_a_session_knows_the_secrets_of_relays_too() -> None:
     found = loaded('[chains.bnb]\nprivate_rpc = ["https://relay.example/v1/tokentokentoken1"]')
 
     with open_session(found) as session:
-        assert "tokentokentoken1" not in session.redactor.values("POST https://relay.example/v1/tokentokentoken1 failed")
+        assert "tokentokentoken1" not in session.redactor.values(
+            "POST https://relay.example/v1/tokentokentoken1 failed"
+        )

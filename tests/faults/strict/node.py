@@ -41,7 +41,8 @@ class StrictNode:
         self._mine_on_send = False
         self._miner: _Miner | None = None
         self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
         self._own: dict[str, Callable[..., Any]] = {
             "eth_sendRawTransaction": self._send,
             "eth_getTransactionCount": self._count,

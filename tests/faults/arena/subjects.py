@@ -1,0 +1,220 @@
+"""Who is put into the arena: scripts that send as people do, each in a process of its own, and keeper itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from keeper.devnet.accounts import FARMER
+from tests.faults.arena import counter
+from tests.faults.arena.environment import arena_python
+from tests.faults.arena.stage import BLOCK_WALL, HTTP_SECONDS, SCALE, Arena
+from tests.faults.stage import Knobs, config_text
+from tests.faults.subject import Nursery, Subject
+
+_SCRIPTS: Final = Path(__file__).parent / "patterns"
+#: Intents of one process: as many as keeper's compound has legs.
+INTENTS: Final = 3
+
+
+class Fighter(Protocol):
+    """A way of sending, in one run."""
+
+    def start(self) -> None:
+        """Start its processes."""
+
+    def kill(self) -> None:
+        """SIGKILL the first process."""
+
+    def mind(self) -> None:
+        """Start again what was killed, as systemd would."""
+
+    def finished(self) -> bool:
+        """Whether it says that all is over."""
+
+    def stop(self) -> None:
+        """End what runs."""
+
+    def counts(self) -> dict[str, int]:
+        """How often each intent was executed, by the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A way of sending."""
+
+    name: str
+    title: str
+    #: Its script; empty for keeper.
+    script: str = ""
+    #: Whether it needs the environment of its own.
+    foreign: bool = False
+
+
+PATTERNS: Final = (
+    Pattern("tenacity", "tenacity around build, sign, send, wait", "tenacity_loop.py"),
+    Pattern("next_cycle", "log it, build a new one in the next cycle", "next_cycle.py"),
+    Pattern("safe_eth", "safe-eth-py 7.27 `retry=True`", "safe_eth_retry.py", foreign=True),
+    Pattern("web3_default", "web3.py 8 middleware, `transact` again on a time-out", "web3_default.py"),
+    Pattern("same_bytes", "sign once, send the same bytes from memory", "same_bytes.py"),
+    Pattern("keeper", "**keeper**"),
+)
+
+
+class Scripted:
+    """A pattern's processes."""
+
+    def __init__(self, arena: Arena, pattern: Pattern, workers: int, python: Path) -> None:
+        """Nothing is started yet."""
+        self.arena, self.pattern, self.python = arena, pattern, python
+        total = INTENTS * workers
+        #: The work is shared out: that is what a second worker is for.
+        self.shares = [list(range(first, total, workers)) for first in range(workers)]
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._killed: set[int] = set()
+
+    def start(self) -> None:
+        """Start every worker."""
+        self._running = [self._launch(share) for share in range(len(self.shares))]
+
+    def kill(self) -> None:
+        """SIGKILL the first worker; it is started again."""
+        with suppress(ProcessLookupError):
+            self._killed.add(self._running[0].pid)
+            os.kill(self._running[0].pid, signal.SIGKILL)
+
+    def mind(self) -> None:
+        """Restart what was killed."""
+        for index, process in enumerate(self._running):
+            if process.pid in self._killed and process.poll() is not None:
+                self._running[index] = self._launch(index)
+
+    def finished(self) -> bool:
+        """Whether every process has ended by itself."""
+        return all(p.poll() is not None and p.pid not in self._killed for p in self._running)
+
+    def stop(self) -> None:
+        """Kill what still runs."""
+        for process in self._running:
+            process.kill()
+            process.wait()
+
+    def counts(self) -> dict[str, int]:
+        """By the counter contract."""
+        return {f"intent {each}": self.arena.bumped(each) for share in self.shares for each in sorted(share)}
+
+    def said(self) -> str:
+        """What they wrote, for whoever looks into a run."""
+        return "".join(file.read_text(errors="replace") for file in sorted(self.arena.folder.glob("worker*")))
+
+    def _launch(self, share: int) -> subprocess.Popen[bytes]:
+        folder = self.arena.folder
+        orders = {
+            "url": self.arena.proxy.url,
+            "key": FARMER.private_key,
+            "contract": counter.ADDRESS,
+            "ids": self.shares[share],
+            "done": str(folder / f"done-{share}"),
+            "http": HTTP_SECONDS,
+        }
+        command = [str(self.python), "-W", "ignore", str(_SCRIPTS / self.pattern.script), json.dumps(orders)]
+        with (folder / f"worker-{share}").open("ab") as output:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+class Keeper:
+    """keeper's daemon on one position: claim, approve and stake are its three intents."""
+
+    def __init__(self, arena: Arena, nursery: Nursery, workers: int) -> None:
+        """Write its config; nothing is started yet."""
+        self.arena, self.nursery, self.workers = arena, nursery, workers
+        self.folder, self.state, self.places = arena.folder, arena.folder / "state", arena.places
+        self.proxies, self.knobs = [arena.proxy], Knobs(max_in_flight=4, scale=SCALE, block_wall=BLOCK_WALL)
+        config = config_text(self)  # type: ignore[arg-type]  # all that it reads of a stage is here
+        head, first, *_others = config.split("\n[[positions]]\n")
+        self.config = arena.folder / "keeper.toml"
+        self.config.write_text(f"{head}\n[[positions]]\n{first}")
+        self._running: list[Subject] = []
+        self._killed = False
+
+    def start(self) -> None:
+        """Start the daemon, and a second one where the case wants two."""
+        self._running = [self._launch(index) for index in range(self.workers)]
+
+    def kill(self) -> None:
+        """SIGKILL the daemon."""
+        self._killed = True
+        self._running[0].signal(signal.SIGKILL)
+
+    def mind(self) -> None:
+        """Restart the daemon when it was killed."""
+        if self._killed and not self._running[0].running:
+            self._killed = False
+            self._running[0] = self._launch(0)
+
+    def finished(self) -> bool:
+        """Whether the journal says that the compound is over and nothing is on its way."""
+        states = self._rows("SELECT state FROM harvests")
+        flying = self._rows("SELECT 1 FROM intents WHERE state IN ('planned', 'signed', 'broadcast', 'mined')")
+        return bool(states) and "open" not in states and not flying and not self._killed
+
+    def stop(self) -> None:
+        """End what still runs."""
+        for process in self._running:
+            process.signal(signal.SIGTERM)
+        for process in self._running:
+            if process.wait(10) is None:
+                process.signal(signal.SIGKILL)
+                process.wait(5)
+
+    def counts(self) -> dict[str, int]:
+        """By the chain: successful calls of the wallet, by target and function."""
+        calls = Counter((tx.to, tx.data[:4].hex()) for tx in self.arena.executed() if tx.data)
+        farm, token = self.places.farms[0], self.places.token
+        legs = {"claim": (farm, "3d18b912"), "approve": (token, "095ea7b3"), "stake": (farm, "a694fc3a")}
+        found = {name: calls.pop(call, 0) for name, call in legs.items()}
+        return found | {f"unplanned {call}": count + 1 for call, count in calls.items()}
+
+    def said(self) -> str:
+        """Its log."""
+        return "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob("err-*")))
+
+    def _launch(self, index: int) -> Subject:
+        clock = {
+            "epoch": float(self.places.epoch),
+            "origin": self.arena.origin,
+            "scale": SCALE,
+            "timeout": HTTP_SECONDS,
+            "least": 0.02,
+        }
+        argv = ["-c", str(self.config), "--log-format", "json", "run"]
+        out, err = self.folder / f"out-{index}", self.folder / f"err-{index}"
+        return self.nursery.start(argv, out=out, err=err, clock=clock, env={"KEEPER_KILL": ""})
+
+    def _rows(self, query: str) -> list[Any]:
+        journal = self.state / "keeper.db"
+        if not journal.exists():
+            return []
+        try:
+            with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+                return [row[0] for row in connection.execute(query)]
+        except sqlite3.Error:
+            return []
+
+
+def fighter(arena: Arena, pattern: Pattern, workers: int, nursery: Nursery | None, *, install: bool = True) -> Any:
+    """Make one. Raises NotAvailable when its environment cannot be had."""
+    if not pattern.script:
+        assert nursery is not None
+        return Keeper(arena, nursery, workers)
+    python = arena_python(install=install) if pattern.foreign else Path(sys.executable)
+    return Scripted(arena, pattern, workers, python)

@@ -6,8 +6,8 @@ from statistics import median_low
 from typing import Any, Final
 
 from keeper.abi import Fn, keccak
-from keeper.chain.pool import Pool
 from keeper.chain.quantity import raw_bytes, uint
+from keeper.chain.source import Source
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address
 from keeper.domain.transaction import FeeQuote
@@ -33,16 +33,16 @@ _ORACLE: Final = Address("0x420000000000000000000000000000000000000f")
 _GET_L1_FEE: Final = Fn("getL1Fee(bytes)", "uint256")
 
 
-def quote(pool: Pool, facts: ChainFacts) -> FeeQuote:
+def quote(source: Source, facts: ChainFacts) -> FeeQuote:
     """Ask for fees; BadReply when the answers make no sense."""
     if facts.fee_model == "legacy":
-        price = uint(pool.call("eth_gasPrice"), "the gas price")
+        price = uint(source.call("eth_gasPrice"), "the gas price")
         return FeeQuote(0, _within(price, facts), eip1559=False)
     try:
-        history = pool.call("eth_feeHistory", (hex(_BLOCKS), "latest", list(_PERCENTILES)))
+        history = source.call("eth_feeHistory", (hex(_BLOCKS), "latest", list(_PERCENTILES)))
     except RpcRejected:
         # Old or reduced nodes: the header's base fee can rise by an eighth in the next block.
-        header = pool.call("eth_getBlockByNumber", ("latest", False))
+        header = source.call("eth_getBlockByNumber", ("latest", False))
         base = uint(header.get("baseFeePerGas"), "the base fee") if isinstance(header, dict) else 0
         return FeeQuote(base + base // 8, facts.tip_floor_wei)
     if not isinstance(history, dict):
@@ -50,7 +50,7 @@ def quote(pool: Pool, facts: ChainFacts) -> FeeQuote:
     return FeeQuote(_base_fee(history.get("baseFeePerGas")), _tip(history, facts))
 
 
-def l1_fee_wei(pool: Pool, facts: ChainFacts, data: bytes) -> int:
+def l1_fee_wei(source: Source, facts: ChainFacts, data: bytes) -> int:
     """Ask an OP-stack chain's oracle what a transaction with this calldata pays for L1 data; 0 on other chains.
 
     Raises:
@@ -59,7 +59,7 @@ def l1_fee_wei(pool: Pool, facts: ChainFacts, data: bytes) -> int:
     if facts.l1_fee != "op-stack":
         return 0
     call = {"to": _ORACLE, "data": "0x" + _GET_L1_FEE.encode(data + _envelope(data)).hex()}
-    answer = raw_bytes(pool.call("eth_call", (call, "latest")), "the L1 fee")
+    answer = raw_bytes(source.call("eth_call", (call, "latest")), "the L1 fee")
     if len(answer) != 32:
         raise ReadFailed(
             f"the gas-price oracle of {facts.name} answered {len(answer)} bytes. Check chain facts (l1_fee)."

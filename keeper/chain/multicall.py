@@ -12,13 +12,14 @@ import zlib
 from binascii import hexlify
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 from keeper.chain import aggregate
 from keeper.chain.budget import Budget, load, too_much
 from keeper.chain.endpoint import BATCH_LIMIT, Endpoint
-from keeper.chain.pool import Pool
 from keeper.chain.quantity import raw_bytes
+from keeper.chain.source import Source
 from keeper.domain.block import BlockRef
 from keeper.domain.money import Address
 from keeper.domain.reads import Read, ReadResult
@@ -68,12 +69,20 @@ class _Prepared:
         self.chunks = [_Chunk(reads[start:stop]) for start, stop in budget.cut(reads)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who is asked, and at which block (JSON)."""
+
+    source: Source
+    tag: bytes
+
+
 class Multicall:
     """Reads of one chain. Threads may share it."""
 
     def __init__(
         self,
-        pool: Pool,
+        source: Source,
         multicall3: Address | None,
         *,
         in_flight: int = 8,
@@ -81,11 +90,11 @@ class Multicall:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Allow ``in_flight`` chunks on the wire at a time; nothing is sent until the first read."""
-        self._pool = pool
+        self._source = source
         self._multicall3 = multicall3
         #: Whether the contract is there; ``None`` until looked.
         self._present: bool | None = None if multicall3 else False
-        self._executor = ThreadPoolExecutor(in_flight, thread_name_prefix=f"read-{pool.chain}")
+        self._executor = ThreadPoolExecutor(in_flight, thread_name_prefix=f"read-{source.chain}")
         self._budget = self._full = budget or Budget()
         self._lowered_at = 0.0
         self._monotonic = monotonic
@@ -97,8 +106,8 @@ class Multicall:
         """What one request may need at present; lowered by refusals."""
         return self._budget
 
-    def read(self, reads: Sequence[Read], block: BlockRef) -> list[ReadResult]:
-        """Answer all reads at one block.
+    def read(self, reads: Sequence[Read], block: BlockRef, source: Source | None = None) -> list[ReadResult]:
+        """Answer all reads at one block, through ``source`` (the pool by default).
 
         Raises:
             StaleHead: when the block was replaced meanwhile: the answers may be of two blocks.
@@ -106,25 +115,25 @@ class Multicall:
         """
         if not reads:
             return []
-        tag = b'"0x%x"' % block.number
-        ask = self._by_multicall if self._look(block) else self._by_batch
-        results = self._all(self._prepare(reads).chunks, lambda chunk: ask(chunk.reads, tag, chunk.calldata))
+        asked = _Asked(source or self._source, b'"0x%x"' % block.number)
+        ask = self._by_multicall if self._look(block, asked.source) else self._by_batch
+        results = self._all(self._prepare(reads).chunks, lambda chunk: ask(chunk.reads, asked, chunk.calldata))
         if len(results) != len(reads):
             raise BadReply(
                 f"{len(results)} answers to {len(reads)} reads. Report this with the endpoint's client version."
             )
-        self._ask_again(reads, results, tag)
-        self._same_block(block)
+        self._ask_again(reads, results, asked)
+        _same_block(block, asked.source)
         return results
 
     def close(self) -> None:
         """Stop the workers."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, block: BlockRef) -> bool:
+    def _look(self, block: BlockRef, source: Source) -> bool:
         """Tell whether Multicall3 has code; looked up once."""
         if self._present is None:
-            code = self._pool.call("eth_getCode", (self._multicall3, hex(block.number)))
+            code = source.call("eth_getCode", (self._multicall3, hex(block.number)))
             self._present = len(raw_bytes(code, "contract code")) > 0
         return self._present
 
@@ -150,44 +159,46 @@ class Multicall:
         return [result for part in self._executor.map(ask, chunks) for result in part]
 
     def _by_multicall(
-        self, reads: Sequence[Read], tag: bytes, calldata: Callable[[], bytes] | None = None
+        self, reads: Sequence[Read], asked: _Asked, calldata: Callable[[], bytes] | None = None
     ) -> list[ReadResult]:
         """Answer one chunk; halve it when it is too much."""
         encoded = calldata() if calldata else aggregate.encode(reads)
         params = b'[{"to":"%s","data":"0x%s"},%s]' % (
             str(self._multicall3).encode(),
             hexlify(encoded),
-            tag,
+            asked.tag,
         )
 
         def question(endpoint: Endpoint) -> list[ReadResult]:
             answer = endpoint.call("eth_call", params)
             return aggregate.decode(raw_bytes(answer, "the result of eth_call"), len(reads))
 
-        return self._halving(reads, question, lambda half: self._by_multicall(half, tag))
+        return self._halving(reads, asked.source, question, lambda half: self._by_multicall(half, asked))
 
     def _by_batch(
-        self, reads: Sequence[Read], tag: bytes, _calldata: Callable[[], bytes] | None = None
+        self, reads: Sequence[Read], asked: _Asked, _calldata: Callable[[], bytes] | None = None
     ) -> list[ReadResult]:
         """Answer one chunk by JSON-RPC batches; halve it when it is too much."""
 
         def question(endpoint: Endpoint) -> list[ReadResult]:
-            return [_single(answer) for answer in endpoint.batch([("eth_call", _params(read, tag)) for read in reads])]
+            calls = [("eth_call", _params(read, asked.tag)) for read in reads]
+            return [_single(answer) for answer in endpoint.batch(calls)]
 
-        return self._halving(reads, question, lambda half: self._by_batch(half, tag))
+        return self._halving(reads, asked.source, question, lambda half: self._by_batch(half, asked))
 
     def _halving(
         self,
         reads: Sequence[Read],
+        source: Source,
         question: Callable[[Endpoint], list[ReadResult]],
         again: Callable[[Sequence[Read]], list[ReadResult]],
     ) -> list[ReadResult]:
         """Ask; on a refusal for size ask both halves, and remember what fitted."""
         if len(reads) == 1:
-            return self._pool.ask(question)
+            return source.ask(question)
         try:
             # A time-out may mean "too much" and is not worth repeating at this size; other failures are.
-            return self._pool.ask(question, retry=False)
+            return source.ask(question, retry=False)
         except RpcTimeout as error:
             kind = too_much(error)
         except RpcRejected as error:
@@ -195,7 +206,7 @@ class Multicall:
             if kind is None:
                 raise
         except Transient:
-            return self._pool.ask(question)
+            return source.ask(question)
         middle = len(reads) // 2
         results = again(reads[:middle]) + again(reads[middle:])
         if kind is not None:
@@ -208,24 +219,25 @@ class Multicall:
             self._budget = self._budget.lowered(kind, load(fitted))
             self._lowered_at = self._monotonic()
 
-    def _ask_again(self, reads: Sequence[Read], results: list[ReadResult], tag: bytes) -> None:
+    def _ask_again(self, reads: Sequence[Read], results: list[ReadResult], asked: _Asked) -> None:
         """Ask alone what failed without a word: near a gas cap an inner call fails so although it would succeed."""
         if not self._present:
             return
         silent = [index for index, result in enumerate(results) if not result.success and not result.data]
         for start in range(0, len(silent), BATCH_LIMIT):
             part = silent[start : start + BATCH_LIMIT]
-            for index, result in zip(part, self._by_batch([reads[i] for i in part], tag), strict=True):
+            for index, result in zip(part, self._by_batch([reads[i] for i in part], asked), strict=True):
                 results[index] = result
 
-    def _same_block(self, block: BlockRef) -> None:
-        """Prove that the number still means the block that the reads were pinned to."""
-        header = self._pool.call("eth_getBlockByNumber", (hex(block.number), False))
-        if not isinstance(header, dict) or header.get("hash") != block.hash:
-            raise StaleHead(
-                f"block {block.number} of {block.chain} was replaced while it was read. Nothing is decided; the next "
-                "cycle reads again."
-            )
+
+def _same_block(block: BlockRef, source: Source) -> None:
+    """Prove that the number still means the block that the reads were pinned to."""
+    header = source.call("eth_getBlockByNumber", (hex(block.number), False))
+    if not isinstance(header, dict) or str(header.get("hash")).lower() != block.hash.lower():
+        raise StaleHead(
+            f"block {block.number} of {block.chain} was replaced while it was read. Nothing is decided; the next "
+            "cycle reads again."
+        )
 
 
 def _params(read: Read, tag: bytes) -> bytes:

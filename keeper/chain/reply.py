@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from keeper.errors import BadReply, KeeperError, RateLimited, RpcRejected, RpcUnavailable, StaleHead
@@ -23,6 +25,12 @@ _LIMIT_CODES: Final = frozenset({-32005, 429})
 #: Words that mean "slow down" whatever the code.
 _LIMIT_WORDS: Final = ("rate limit", "too many requests", "compute units per second", "request count exceeded")
 
+#: Words that mean "come back much later": the day's, or the plan's, share is used up.
+_QUOTA_WORDS: Final = ("quota", "daily request", "daily limit", "monthly", "out of credits", "upgrade your plan")
+
+#: Seconds to stay away then, and the most that any endpoint's wish is honoured for.
+_LONG_WAIT: Final = 3600.0
+
 #: Words of a node that does not have the asked block (yet); another endpoint may.
 _STALE_WORDS: Final = (
     "header not found",
@@ -36,6 +44,9 @@ _STALE_WORDS: Final = (
 
 #: Codes of JSON-RPC itself: the request, not its outcome, was refused.
 _NOT_FOUND_CODES: Final = frozenset({-32601})
+
+#: Code of a revert.
+_REVERTED: Final = 3
 
 Scrub = Callable[[str], str]
 
@@ -99,9 +110,10 @@ def _refused_batch(reply: dict[str, Any], name: str, scrub: Scrub) -> KeeperErro
 def _parse(answer: Answer, name: str) -> Any:
     """Decode the body; an HTTP failure without a JSON-RPC error in it is raised by its status."""
     if answer.status == 429:
+        words = answer.body[:_WORDS].decode(errors="replace").lower()
         raise RateLimited(
             f"{name} asks for fewer requests (HTTP 429). Add an endpoint, or a larger plan.",
-            retry_after=_seconds(answer.retry_after),
+            retry_after=_LONG_WAIT if _has(words, _QUOTA_WORDS) else _seconds(answer.retry_after),
         )
     try:
         decoded = json.loads(answer.body)
@@ -157,9 +169,15 @@ def _error(error: dict[str, Any], name: str, scrub: Scrub) -> KeeperError:
     code = code if type(code) is int else 0
     words = scrub(str(error.get("message", "")))[:_WORDS]
     lower = words.lower()
-    if code in _LIMIT_CODES or any(text in lower for text in _LIMIT_WORDS):
-        return RateLimited(f"{name} asks for fewer requests: {words}. Add an endpoint, or a larger plan.")
-    if code not in _NOT_FOUND_CODES and any(text in lower for text in _STALE_WORDS):
+    # A revert's words are a contract's, who may say anything.
+    ours = code != _REVERTED and "revert" not in lower
+    quota = ours and _has(lower, _QUOTA_WORDS)
+    if quota or code in _LIMIT_CODES or (ours and _has(lower, _LIMIT_WORDS)):
+        return RateLimited(
+            f"{name} asks for fewer requests: {words}. Add an endpoint, or a larger plan.",
+            retry_after=_LONG_WAIT if quota else _backoff(error.get("data")),
+        )
+    if code not in _NOT_FOUND_CODES and _has(lower, _STALE_WORDS):
         return StaleHead(f"{name} does not have that block: {words}. Wait, or add another endpoint.")
     return RpcRejected(f"{name}: {words}", code=code, data=_revert_data(error.get("data")))
 
@@ -177,6 +195,25 @@ def _revert_data(data: Any) -> bytes:
         return b""
 
 
+def _has(words: str, texts: Sequence[str]) -> bool:
+    return any(text in words for text in texts)
+
+
+def _backoff(data: Any) -> float | None:
+    """Find the wait that some providers put into ``error.data`` (``{"rate": {"backoff_seconds": 30}}``)."""
+    rate = data.get("rate") if isinstance(data, dict) else None
+    wait = rate.get("backoff_seconds") if isinstance(rate, dict) else None
+    return min(float(wait), _LONG_WAIT) if isinstance(wait, (int, float)) and wait >= 0 else None
+
+
 def _seconds(text: str | None) -> float | None:
-    """Read a Retry-After header given in seconds; dates are ignored."""
-    return float(text) if text is not None and text.isascii() and text.isdecimal() else None
+    """Read a Retry-After header: seconds, or a date; bounded, because a node must not send us away for good."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdecimal():
+        return min(float(text[:9]), _LONG_WAIT)
+    try:
+        until = parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return min(max(until - time.time(), 0.0), _LONG_WAIT)

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 import tenacity
 
-from keeper.errors import RateLimited, Transient
+from keeper.chain.endpoint import WrongChain
+from keeper.errors import RateLimited, RpcTimeout, Transient
 
 __all__ = ["Retry"]
 
@@ -16,6 +17,9 @@ T = TypeVar("T")
 
 #: A Retry-After above this many seconds is not worth waiting for inside a read.
 _PATIENCE: Final = 5.0
+
+#: Attempts at one of several endpoints that are to agree.
+_BRIEF_ATTEMPTS: Final = 3
 
 #: First back-off's upper bound in seconds; it doubles, with full jitter.
 _FIRST_WAIT: Final = 0.25
@@ -31,17 +35,28 @@ class Retry:
         self, *, attempts: int = 4, deadline: float = 30.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         """Allow ``attempts`` tries within ``deadline`` seconds; a try that has begun is not cut short."""
-        self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_worth_it),
-            stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(deadline),
-            wait=_wait,
-            sleep=sleep,
-            reraise=True,
-        )
+        self._sleep = sleep
+        self._attempts = attempts
+        self._retrying = self._made(_worth_it, attempts, deadline)
+
+    def brief(self) -> Retry:
+        """Return one for questions that another endpoint can answer instead: only what may help within a second."""
+        made = Retry(attempts=min(_BRIEF_ATTEMPTS, self._attempts), sleep=self._sleep)
+        made._retrying = self._made(_worth_it_here, made._attempts, _LONGEST_WAIT)
+        return made
 
     def __call__(self, question: Callable[[], T]) -> T:
         """Return the first answer, or raise the last failure."""
         return self._retrying(question)
+
+    def _made(self, worth_it: Callable[[BaseException], bool], attempts: int, deadline: float) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(worth_it),
+            stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(deadline),
+            wait=_wait,
+            sleep=self._sleep,
+            reraise=True,
+        )
 
 
 def _worth_it(error: BaseException) -> bool:
@@ -49,6 +64,11 @@ def _worth_it(error: BaseException) -> bool:
     if isinstance(error, RateLimited) and error.retry_after is not None:
         return error.retry_after <= _PATIENCE
     return isinstance(error, Transient)
+
+
+def _worth_it_here(error: BaseException) -> bool:
+    """Tell whether the same endpoint may do better at once: not after a time-out or a limit, nor of another chain."""
+    return isinstance(error, Transient) and not isinstance(error, (RateLimited, RpcTimeout, WrongChain))
 
 
 _backoff: Final = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT)

@@ -31,8 +31,8 @@ class View:
     nonces: Nonces
     #: Receipts by lower-case hash. One that the node could not look for is missing, like one that it does not have.
     receipts: Mapping[str, Receipt]
-    #: Canonical hashes by height; the head's own is among them, one that the node does not have is missing.
-    canonical: Mapping[int, str]
+    #: Canonical blocks by height; the head is among them, one that the node does not have is missing.
+    blocks: Mapping[int, BlockRef]
 
 
 def look(
@@ -63,28 +63,29 @@ def look(
     finalized = _finalized(next(take), facts, head) if facts.finality_tag else None
     latest, pending = (uint(_or_raise(next(take)), "a transaction count") for _ in range(2))
     receipts = {tx_hash: found for tx_hash in wanted if (found := _receipt(next(take), tx_hash)) is not None}
-    canonical = _hashes(asked, list(take), facts)
-    _untorn(canonical, head)
-    unasked = sorted({receipt.block_number for receipt in receipts.values()} - canonical.keys() - set(asked))
+    blocks = _blocks(asked, list(take), facts)
+    _untorn(blocks, head)
+    unasked = sorted({receipt.block_number for receipt in receipts.values()} - blocks.keys() - set(asked))
     if unasked:
         more = endpoint.batch([_header_at(height) for height in unasked])
         _no_limit_hit(more)
-        canonical |= _hashes(unasked, more, facts)
-        _untorn(canonical, head)
-    return View(head, finalized, Nonces(latest, pending), receipts, canonical)
+        blocks |= _blocks(unasked, more, facts)
+        _untorn(blocks, head)
+    return View(head, finalized, Nonces(latest, pending), receipts, blocks)
 
 
 def sight_of(view: View) -> Sight:
     """Believe one endpoint. A receipt in a block of unknown standing counts as missing: nobody could judge it."""
-    receipts = {key: found for key, found in view.receipts.items() if found.block_number in view.canonical}
-    return Sight(view.head, view.finalized, view.nonces, receipts, view.canonical)
+    receipts = {key: found for key, found in view.receipts.items() if found.block_number in view.blocks}
+    canonical = {height: block.hash for height, block in view.blocks.items()}
+    return Sight(view.head, view.finalized, view.nonces, receipts, canonical)
 
 
-def parse_header(answer: Any, chain: str) -> BlockRef | None:
+def parse_header(answer: Any, chain: str, height: int | None = None) -> BlockRef | None:
     """Read a block header; ``None`` when the node has none.
 
     Raises:
-        BadReply: when it is malformed.
+        BadReply: when it is malformed, or of another ``height``.
     """
     if answer is None:
         return None
@@ -92,6 +93,8 @@ def parse_header(answer: Any, chain: str) -> BlockRef | None:
     if not isinstance(block_hash, str) or not _HASH.fullmatch(block_hash.lower()):
         raise BadReply(f"an endpoint of {chain} answered a block without a hash. Use another endpoint.")
     number = uint(answer.get("number"), "a block number")
+    if height is not None and number != height:
+        raise BadReply(f"an endpoint of {chain} answered another block than {height}. Use another endpoint.")
     return BlockRef(chain, number, block_hash.lower(), uint(answer.get("timestamp"), "a block's time"))
 
 
@@ -115,23 +118,21 @@ def _receipt(answer: Any, tx_hash: str) -> Receipt | None:
     )
 
 
-def _hashes(heights: Sequence[int], answers: Sequence[Any], facts: ChainFacts) -> dict[int, str]:
-    """Read headers' hashes by height; what the node does not have, or refuses to say, is missing."""
-    found: dict[int, str] = {}
+def _blocks(heights: Sequence[int], answers: Sequence[Any], facts: ChainFacts) -> dict[int, BlockRef]:
+    """Read headers by height; what the node does not have, or refuses to say, is missing."""
+    found: dict[int, BlockRef] = {}
     for height, answer in zip(heights, answers, strict=True):
         if isinstance(answer, KeeperError) and not _broken(answer):
             continue
-        header = parse_header(_or_raise(answer), facts.name)
-        if header is not None and header.number != height:
-            raise BadReply(f"an endpoint of {facts.name} answered another block than {height}. Use another endpoint.")
+        header = parse_header(_or_raise(answer), facts.name, height)
         if header is not None:
-            found[height] = header.hash
+            found[height] = header
     return found
 
 
-def _untorn(canonical: dict[int, str], head: BlockRef) -> None:
+def _untorn(blocks: dict[int, BlockRef], head: BlockRef) -> None:
     """Put the head among the canonical blocks; two hashes at its height mean a reorg within the batch."""
-    if canonical.setdefault(head.number, head.hash) != head.hash:
+    if blocks.setdefault(head.number, head) != head:
         raise StaleHead(f"block {head.number} of {head.chain} was replaced while it was looked at. The next look sees.")
 
 

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from keeper.abi import Fn, decode_revert
 from keeper.chain.endpoint import Endpoint
-from keeper.chain.pool import Pool
 from keeper.chain.probe import run_probe
 from keeper.chain.quantity import raw_bytes, uint
+from keeper.chain.source import Source
 from keeper.domain.block import BlockRef
 from keeper.domain.money import Address
 from keeper.domain.plan import Call
@@ -57,11 +57,11 @@ _Way = Callable[[Endpoint, Address, Sequence[Call], Sequence[Address], BlockRef]
 
 
 class Simulator:
-    """Simulates on the endpoints of one pool. Threads may share it."""
+    """Simulates on the endpoints of one chain. Threads may share it."""
 
-    def __init__(self, pool: Pool, block_seconds: int) -> None:
+    def __init__(self, source: Source, block_seconds: int) -> None:
         """Take the pool, and the seconds after its parent at which the simulated block stands."""
-        self._pool = pool
+        self._source = source
         self._seconds = max(1, block_seconds)
         self._ways: tuple[tuple[str, _Way], ...] = (
             ("eth_simulateV1", self._simulate_v1),
@@ -71,13 +71,23 @@ class Simulator:
         #: Index into the ways that an endpoint was last seen to be able to do.
         self._known: dict[Endpoint, int] = {}
 
-    def run(self, owner: Address, calls: Sequence[Call], tokens: Sequence[Address], block: BlockRef) -> Simulation:
-        """Simulate on top of ``block``. Calls after the first failing one are not reported.
+    def run(
+        self,
+        owner: Address,
+        calls: Sequence[Call],
+        tokens: Sequence[Address],
+        block: BlockRef,
+        source: Source | None = None,
+    ) -> Simulation:
+        """Simulate on top of ``block``, through ``source`` (the pool by default).
+
+        Calls after the first failing one are not reported.
 
         Raises:
             RpcRejected: when no way of simulating is open, with what to do.
         """
-        return self._pool.ask(lambda endpoint: self._on(endpoint, owner, calls, tokens, block))
+        source = source or self._source
+        return source.ask(lambda endpoint: self._on(endpoint, owner, calls, tokens, block))
 
     def _on(
         self, endpoint: Endpoint, owner: Address, calls: Sequence[Call], tokens: Sequence[Address], block: BlockRef

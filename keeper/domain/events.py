@@ -55,6 +55,7 @@ class EventName(StrEnum):
     GAP_FILLED = "gap.filled"
     RPC_DISAGREED = "rpc.disagreed"
     CHAIN_STALLED = "chain.stalled"
+    CHAIN_RESUMED = "chain.resumed"
     RPC_FAILED = "rpc.failed"
     RPC_RECOVERED = "rpc.recovered"
     BALANCE_LOW = "balance.low"

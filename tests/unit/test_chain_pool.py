@@ -45,6 +45,7 @@ class Time:
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.now += seconds
 
 
 @pytest.fixture
@@ -180,6 +181,7 @@ def test_a_short_retry_after_is_honoured_and_a_long_one_is_not_waited_for(nodes,
     with pytest.raises(RateLimited):
         pool.call("eth_x")
     assert clock.slept == [3.0]
+    clock.now += 3
     for node in nodes:
         node.down = (429, b"", {"Retry-After": "300"})
     with pytest.raises(RateLimited):
@@ -206,7 +208,14 @@ def test_a_rate_limited_item_repeats_the_batch(nodes, clock):
         return {"error": {"code": -32005, "message": "slow down"}} if params[0] == 1 and tries[1] == 1 else params[0]
 
     with stub(answer) as server:
-        pool = Pool("ethereum", 1, [Endpoint(server.url)], events=Events(), retry=Retry(sleep=clock.sleep))
+        pool = Pool(
+            "ethereum",
+            1,
+            [Endpoint(server.url)],
+            events=Events(),
+            retry=Retry(sleep=clock.sleep),
+            monotonic=lambda: clock.now,
+        )
         assert pool.batch([("eth_x", [n]) for n in range(3)]) == [0, 1, 2]
 
 

@@ -27,6 +27,9 @@ Source: TypeAlias = Sequence[S] | Callable[[], Sequence[S]]
 #: Times the same bytes are sent while nobody says anything certain.
 _ATTEMPTS: Final = 3
 
+#: Transactions in one request; common nodes take no more items.
+_AT_ONCE: Final = 100
+
 #: Seconds that others may still answer once an endpoint has said enough about every transaction.
 _GRACE: Final = 0.25
 
@@ -195,7 +198,7 @@ class _Round:
         def task() -> None:
             got: Sequence[str | KeeperError] = [RpcUnavailable("sending failed in an unforeseen way")] * len(raws)
             try:
-                got = send(raws)
+                got = [answer for some in _portions(raws) for answer in send(some)]
             except KeeperError as error:
                 got = [error] * len(raws)
             finally:
@@ -258,6 +261,10 @@ def _singly(send: SendMany) -> SendMany:
         return answers[0]
 
     return one_by_one(send_one)
+
+
+def _portions(raws: Sequence[bytes]) -> list[Sequence[bytes]]:
+    return [raws[start : start + _AT_ONCE] for start in range(0, len(raws), _AT_ONCE)]
 
 
 def _misfit(answers: Sequence[object], asked: Sequence[object]) -> BadReply:

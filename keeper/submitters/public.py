@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from keeper.domain.transaction import SignedTx
 from keeper.errors import ConfigError
-from keeper.submitters.fan import Fan, Route, SendMany, SendRaw, Source, now, one_by_one
+from keeper.submitters.fan import Fan, Route, SendMany, Source, now
 from keeper.submitters.outcomes import Outcome
 from keeper.tx.refusals import NO_WORDS, Words
 
@@ -21,9 +21,8 @@ class PublicSubmitter:
 
     def __init__(
         self,
-        senders: Source[SendRaw] | None = None,
+        senders: Source[SendMany],
         *,
-        batch_senders: Source[SendMany] | None = None,
         own: Words = NO_WORDS,
         sleep: Callable[[float], None] = time.sleep,
         fan: Fan | None = None,
@@ -31,8 +30,8 @@ class PublicSubmitter:
         """Take one function per endpoint, or what returns them: then each attempt uses the endpoints of its moment.
 
         Args:
-            senders: functions that send one transaction.
-            batch_senders: functions that send several in one request; instead of ``senders``.
+            senders: functions that send several transactions in one request; ``fan.one_by_one`` makes such a function
+                of one that sends single ones.
             own: the chain's own error words.
             sleep: waits between attempts.
             fan: how to send, instead of ``own`` and ``sleep``.
@@ -40,9 +39,9 @@ class PublicSubmitter:
         Raises:
             ConfigError: without any endpoint.
         """
-        if not senders and not batch_senders:
+        if not senders:
             raise ConfigError("there is no endpoint to send transactions to. Set the chain's rpc.")
-        self._senders, self._batch_senders = senders, batch_senders
+        self._senders = senders
         self._fan = fan or Fan(own=own, sleep=sleep)
 
     def submit(self, signed: SignedTx) -> Outcome:
@@ -68,6 +67,4 @@ class PublicSubmitter:
             Transient: when there is none.
             IntegrityError: when none is of the right chain.
         """
-        if self._batch_senders:
-            return [Route(send) for send in now(self._batch_senders)]
-        return [Route(one_by_one(send)) for send in now(self._senders or ())]
+        return [Route(send) for send in now(self._senders)]

@@ -1,11 +1,14 @@
 """Sending one transaction: the best answer counts, attempts are bounded, and the bytes never change."""
 
+import time
+
 import pytest
 
 from keeper.domain.money import Address
 from keeper.domain.transaction import SignedTx, TxRequest
 from keeper.errors import BadReply, ConfigError, IntegrityError, RateLimited, RpcRejected, RpcTimeout, RpcUnavailable
 from keeper.ports import Submission, Submitter
+from keeper.submitters.fan import one_by_one
 from keeper.submitters.outcomes import classify
 from keeper.submitters.public import PublicSubmitter
 from keeper.submitters.record_only import RecordOnlySubmitter
@@ -46,12 +49,16 @@ class Wire:
         return line
 
 
+def submitter_of(*wires, sleep=time.sleep):
+    return PublicSubmitter([one_by_one(wire) for wire in wires], sleep=sleep)
+
+
 OK = "0x" + "AB" * 32
 
 
 def test_accepted_by_one_is_accepted():
     wires = [Wire(RpcTimeout("slow")), Wire(OK)]
-    assert PublicSubmitter(wires, sleep=pytest.fail).submit(signed()) == (Submission.ACCEPTED, OK)
+    assert submitter_of(*wires, sleep=pytest.fail).submit(signed()) == (Submission.ACCEPTED, OK)
     assert all(wire.sent == [b"\x02raw"] for wire in wires), "every endpoint gets the bytes"
 
 
@@ -64,18 +71,18 @@ def test_accepted_by_one_is_accepted():
     ],
 )
 def test_the_best_outcome_counts(first, second, outcome):
-    submitter = PublicSubmitter([Wire(RpcRejected(first)), Wire(RpcRejected(second))], sleep=pytest.fail)
+    submitter = submitter_of(Wire(RpcRejected(first)), Wire(RpcRejected(second)), sleep=pytest.fail)
     assert submitter.submit(signed())[0] is outcome
 
 
 def test_a_refusal_beside_a_maybe_stays_maybe():
     wires = [Wire(RpcRejected("insufficient funds")), Wire(BadReply("html"))]
-    assert PublicSubmitter(wires, sleep=lambda _: None).submit(signed())[0] is Submission.MAYBE
+    assert submitter_of(*wires, sleep=lambda _: None).submit(signed())[0] is Submission.MAYBE
 
 
 def test_maybe_sends_the_same_bytes_again_a_bounded_number_of_times():
     wire, waits = Wire(RpcTimeout("slow")), []
-    outcome, words = PublicSubmitter([wire], sleep=waits.append).submit(signed())
+    outcome, words = submitter_of(wire, sleep=waits.append).submit(signed())
     assert (outcome, words) == (Submission.MAYBE, "slow")
     assert wire.sent == [b"\x02raw"] * 3
     assert len(waits) == 2
@@ -83,16 +90,16 @@ def test_maybe_sends_the_same_bytes_again_a_bounded_number_of_times():
 
 def test_a_repeat_that_is_known_is_known():
     wire = Wire(RpcTimeout("slow"), RpcRejected("already known"))
-    assert PublicSubmitter([wire], sleep=lambda _: None).submit(signed())[0] is Submission.KNOWN
+    assert submitter_of(wire, sleep=lambda _: None).submit(signed())[0] is Submission.KNOWN
 
 
 def test_another_hash_than_ours_is_maybe():
-    assert PublicSubmitter([Wire("0x" + "cd" * 32)], sleep=lambda _: None).submit(signed())[0] is Submission.MAYBE
+    assert submitter_of(Wire("0x" + "cd" * 32), sleep=lambda _: None).submit(signed())[0] is Submission.MAYBE
 
 
 def test_the_endpoints_of_the_moment_are_used():
     wires = [Wire(OK)]
-    submitter = PublicSubmitter(lambda: wires, sleep=pytest.fail)
+    submitter = PublicSubmitter(lambda: [one_by_one(wire) for wire in wires], sleep=pytest.fail)
     wires.append(Wire(OK))
     submitter.submit(signed())
     assert [len(wire.sent) for wire in wires] == [1, 1]
@@ -108,8 +115,6 @@ def test_no_endpoint_at_the_moment_is_maybe():
 def test_no_endpoint_is_a_config_error():
     with pytest.raises(ConfigError):
         PublicSubmitter([])
-    with pytest.raises(ConfigError):
-        PublicSubmitter(batch_senders=[])
 
 
 def test_endpoints_of_another_chain_are_told_before_anything_is_sent():
@@ -126,4 +131,4 @@ def test_record_only_keeps_and_refuses():
     assert [outcome for outcome, _ in submitter.submit_many([signed(), signed()])] == [Submission.REFUSED] * 2
     assert submitter.recorded == (signed(),) * 3
     assert isinstance(submitter, Submitter)
-    assert isinstance(PublicSubmitter([Wire(OK)]), Submitter)
+    assert isinstance(submitter_of(Wire(OK)), Submitter)

@@ -82,15 +82,15 @@ the sources of its `[[prices.tokens]]` block; `min_sources` of them must agree w
 
 ## Where transactions go
 
-- `submit = "public"`: to every endpoint of `rpc` at once; one that takes them is enough, and a dead one is not waited for.
-- `submit = "private"`: to the relays of `private_rpc` alone. They are given transactions and asked nothing, not even the
-  chain id: nonces, receipts and prices always come from `rpc`, where `quorum` endpoints must agree.
-- `submit = "private_then_public"`: to the relays; to all endpoints too from the `private_blocks`th block after the first
-  transaction of a step was signed. Its fee bumps and its cancel follow the same rule, so they always reach the same places.
+- `submit = "public"`: to every endpoint of `rpc` at once; one that takes them is enough, none that is dead is waited for.
+- `submit = "private"`: to the relays of `private_rpc` alone. They are given transactions and asked nothing, not even
+  the chain id: nonces, receipts and prices always come from `rpc`, where `quorum` endpoints must agree.
+- `submit = "private_then_public"`: to the relays; from `private_blocks` blocks after the first transaction of a step was
+  signed also to all endpoints. Its fee bumps and its cancel go by the same rule, so they reach it wherever it is.
 
-What a node answers instead of a hash is looked up by its words, in `[chains.NAME.errors]` and then in keeper's own table;
-within each, `maybe` before `known` before `nonce_used` before `refused`. Words that stand in neither mean `maybe`: the same
-bytes are sent again, and the nonce is given to nothing else.
+What a node answers instead of a hash is looked up by its words, in `[chains.NAME.errors]` and then in keeper's own
+table; within each, `maybe` before `known` before `nonce_used` before `refused`. Words that stand in neither mean
+`maybe`: the same bytes are sent again, and the nonce is given to nothing else.
 """
 
 

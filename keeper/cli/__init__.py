@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "tx": ("keeper.cli.tx:command", "List, explain, cancel or speed up transactions."),
     "pause": ("keeper.cli.pause:command", "Sign nothing until `keeper resume`."),
     "resume": ("keeper.cli.resume:command", "Go on after `keeper pause`."),
+    "recover": ("keeper.cli.recover:command", "Rebuild a lost journal from the chain."),
     "unblock": ("keeper.cli.unblock:command", "Clear a halt after you have looked at its cause."),
     "protocols": ("keeper.cli.protocols:command", "List protocols, exchanges and price sources."),
     "demo": ("keeper.cli.demo:command", "Watch a month of compounding on a local chain."),

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from keeper.cli.journal import journal_copy
-from keeper.errors import ConfigError, KeeperError
+from keeper.errors import ConfigError, IntegrityError, KeeperError
 
 if TYPE_CHECKING:
     from keeper.app import App, Mode
+    from keeper.chain.health import EndpointStatus
     from keeper.config.loader import Loaded
     from keeper.notify.log import LogSink
     from keeper.notify.redact import Redactor
     from keeper.ports import EventSink
 
 __all__ = ["Session", "looking", "open_session", "quiet"]
+
+
+@runtime_checkable
+class _Knows(Protocol):
+    """A chain that can say how its endpoints stand."""
+
+    def status(self) -> Sequence[EndpointStatus]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,8 @@ class Session:
     redactor: Redactor
     log: LogSink
     events: EventSink
+    #: Every app that was opened, for judging what ended the command.
+    opened: list[App] = field(default_factory=list)
 
     def keep_secret(self, secret: str) -> None:
         """Let the redactor know a secret; of a URL only its secret parts, so that hosts stay readable."""
@@ -39,7 +49,16 @@ class Session:
         """Wire everything for a config; options are those of ``keeper.app.open_app``."""
         from keeper.app import open_app
 
-        return open_app(loaded, mode=mode, events=self.events, keep_secret=self.keep_secret, **options)
+        app = open_app(loaded, mode=mode, events=self.events, keep_secret=self.keep_secret, **options)
+        self.opened.append(app)
+        return app
+
+    @property
+    def wrong_chain(self) -> bool:
+        """Whether every endpoint of some chain answered with another chain's id."""
+        chains = (context.chain for app in self.opened for context in app.contexts.values())
+        standings = [chain.status() for chain in chains if isinstance(chain, _Knows)]
+        return any(seen and all(one.wrong_chain_id is not None for one in seen) for seen in standings)
 
 
 @contextmanager
@@ -63,10 +82,13 @@ def open_session(loaded: Loaded, *sinks: EventSink, level: str | None = None) ->
     settings = loaded.settings.keeper
     restore = install_excepthook(redactor)
     with configure(settings.log_format, level or settings.log_level, redactor=redactor) as log:
+        session = Session(redactor, log, Fanout(log, *sinks))
         try:
-            yield Session(redactor, log, Fanout(log, *sinks))
+            yield session
         except KeeperError as error:
             _clean(error, redactor.values)
+            if isinstance(error, IntegrityError) and session.wrong_chain:
+                raise ConfigError(str(error)) from error
             raise
         finally:
             restore()

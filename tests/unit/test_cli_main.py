@@ -115,7 +115,11 @@ def raising(error: BaseException) -> Callable[..., Any]:
         (errors.SimulationReverted("bad"), 5),
         (errors.HarvestPaidNothing("bad"), 5),
         (errors.TxPending("wait"), 6),
-        (errors.IntegrityError("halt"), 1),
+        (errors.IntegrityError("halt"), 4),
+        (errors.JournalMissing("gone"), 75),
+        (errors.LaneHeld("held"), 75),
+        (errors.Disagreement("two say two things"), 75),
+        (errors.JournalTooNew("newer"), 78),
         (errors.KeeperError("plain"), 1),
     ],
 )

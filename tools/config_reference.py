@@ -82,10 +82,10 @@ the sources of its `[[prices.tokens]]` block; `min_sources` of them must agree w
 
 ## Where transactions go
 
-- `submit = "public"`: to every endpoint of `rpc` at once; one that takes them is enough, none that is dead is waited for.
+- `submit = "public"`: to every endpoint of `rpc` at once; one that takes them is enough, a dead one delays nothing.
 - `submit = "private"`: to the relays of `private_rpc` alone. They are given transactions and asked nothing, not even
   the chain id: nonces, receipts and prices always come from `rpc`, where `quorum` endpoints must agree.
-- `submit = "private_then_public"`: to the relays; from `private_blocks` blocks after the first transaction of a step was
+- `submit = "private_then_public"`: to the relays; `private_blocks` blocks after the first transaction of a step was
   signed also to all endpoints. Its fee bumps and its cancel go by the same rule, so they reach it wherever it is.
 
 What a node answers instead of a hash is looked up by its words, in `[chains.NAME.errors]` and then in keeper's own

@@ -85,6 +85,8 @@ class Quorum:
             RpcUnavailable: (or another Transient) when none answered.
         """
         waiting = self.pool.lenses()
+        if len(waiting) < self.size:
+            raise self._too_few_usable(len(waiting))
         told: list[Told[T]] = []
         errors: list[tuple[Lens, KeeperError]] = []
         while len(told) < self.size and waiting:
@@ -143,11 +145,20 @@ class Quorum:
         failures = [error for _, error in errors if isinstance(error, Transient)]
         if not told and not refusals:
             return self.pool.nobody(failures)
-        chain, words = self.pool.chain, "; ".join(str(error) for _, error in errors) or "the others are set aside"
+        return self._lacking(len(told), [str(error) for _, error in errors])
+
+    def _too_few_usable(self, count: int) -> KeeperError:
+        """Say so without asking the others in vain: what they answer could not be believed."""
+        if count == 0:
+            return self.pool.nobody([])
+        return self._lacking(count, [status.error for status in self.pool.status() if status.error])
+
+    def _lacking(self, count: int, words: Sequence[str]) -> Disagreement:
+        chain = self.pool.chain
         return Disagreement(
-            f"{len(told)} of {self.size} endpoints of {chain} that must agree answered ({words}). Nothing is signed "
-            f"or settled meanwhile. Add an endpoint, or set chains.{chain}.quorum = {max(1, len(told))} to trust "
-            f"{'a single one' if len(told) <= 1 else 'fewer'}."
+            f"{count} of {self.size} endpoints of {chain} that must agree answered"
+            f"{': ' * bool(words)}{'; '.join(words)}. Nothing is signed or settled meanwhile. Add an endpoint, or set "
+            f"chains.{chain}.quorum = {max(1, count)} to trust {'a single one' if count <= 1 else 'fewer'}."
         )
 
     def _conflict(self, conflict: Conflict | None) -> Disagreement:

@@ -67,7 +67,8 @@ class Looking:
         else:
             blocked = conflict.outvoted is None
         settled = {key: found for key, found in receipts.items() if canonical.get(found.block_number) is not None}
-        unsure = unsure or len(settled) < len(receipts) or canonical.keys() != heights
+        open_heights = {height for height in heights if height <= head.number} - canonical.keys()
+        unsure = unsure or len(settled) < len(receipts) or bool(open_heights)
         sight = self._sight([one.value for one in told], head, settled, canonical)
         return Verdict(sight, agreed=not blocked, unsure=unsure, conflict=conflict)
 

@@ -24,11 +24,13 @@ from keeper.domain.journal import (
     Reopen,
     Settle,
 )
+from keeper.domain.money import Address
 from keeper.domain.plan import LegKind
 from keeper.domain.transaction import INTENT_TRANSITIONS, AttemptState, IntentState, Purpose
 from keeper.errors import IllegalTransition
 from keeper.store import rows, statements
 from keeper.store.database import Database
+from keeper.store.floors import prove_recovered
 from keeper.store.leases import prove_held
 
 __all__ = ["apply"]
@@ -61,10 +63,18 @@ class _Now:
 
     state: IntentState
     nonce: int | None
-    lane: str
+    chain: str
+    chain_id: int
+    sender: Address
     kind: str
     harvest_id: str | None
-    final: bool
+    #: 0 or 1.
+    final: int
+
+    @property
+    def lane(self) -> str:
+        """What the lease of the account is called."""
+        return f"{self.chain}:{self.sender}"
 
 
 @dataclass(slots=True)
@@ -84,8 +94,7 @@ class _Batch:
             row = statements.INTENT_NOW.run(self.connection, {"intent": intent_id}).fetchone()
             if row is None:
                 raise IllegalTransition(f"the journal has no intent {intent_id}")
-            state, nonce, chain, sender, kind, harvest_id, final = row
-            self.seen[intent_id] = _Now(IntentState(state), nonce, f"{chain}:{sender}", kind, harvest_id, bool(final))
+            self.seen[intent_id] = _Now(IntentState(row[0]), *row[1:])
         return self.seen[intent_id]
 
     def attempt(self, intent_id: str, tx_hash: str) -> tuple[AttemptState, Purpose]:
@@ -107,7 +116,7 @@ class _Batch:
             raise IllegalTransition(f"intent {intent_id} is {now.state} and cannot become {after}")
         values = {"intent": intent_id, "to": after.value, "last": int(final)}
         statements.SET_STATE.run(self.connection, values)
-        now.state, now.final = after, final
+        now.state, now.final = after, int(final)
 
     def take_back(self, intent_id: str, tx_hash: str) -> None:
         """Orphan the receipt that stands, and reverse what was booked from it."""
@@ -135,6 +144,8 @@ def _add_attempts(batch: _Batch, run: Sequence[AddAttempt]) -> None:
         now = batch.intent(attempt.intent_id)
         if now.lane not in batch.proven:
             prove_held(batch.db, batch.connection, now.lane, batch.at)
+            if batch.db.rebuilt:
+                prove_recovered(batch.connection, now.chain_id, now.sender)
             batch.proven.add(now.lane)
         if _signs(change, now):
             first.append({"intent": attempt.intent_id, "number": attempt.nonce})
@@ -253,7 +264,7 @@ def _finalise(batch: _Batch, run: Sequence[Finalise]) -> None:
         now = batch.intent(change.intent_id)
         if now.state not in _SETTLED:
             raise IllegalTransition(f"intent {change.intent_id} is {now.state}: only what is settled becomes final")
-        now.final = True
+        now.final = 1
     values = [{"intent": change.intent_id} for change in run]
     statements.FINALISE.run_many(batch.connection, values)
     statements.FINALISE_RECEIPT.run_many(batch.connection, values)

@@ -16,13 +16,19 @@ from sqlalchemy.pool import NullPool
 from keeper.errors import IllegalTransition, StoreUnavailable
 from keeper.store.prepared import driver
 
-__all__ = ["BUSY_SECONDS", "Database", "translated"]
+__all__ = ["BUSY_SECONDS", "DAMAGED", "Damaged", "Database", "translated"]
 
 #: How long a statement waits for another process's write before it gives up.
 BUSY_SECONDS: Final = 10
 
 #: Per connection. FULL: the commit is on the disk before the transaction is on the wire.
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "trusted_schema=OFF")
+
+#: What to do about a journal that cannot be read any more.
+DAMAGED: Final = (
+    "nothing is sent before it is mended: put the last backup in its place, or let `keeper recover` rebuild it from "
+    "the chain"
+)
 
 #: SQLite's result names (by prefix) and what the operator can do.
 _ADVICE: Final = (
@@ -31,12 +37,19 @@ _ADVICE: Final = (
     ("SQLITE_FULL", "cannot grow: the disk is full; free some space, keeper goes on by itself"),
     ("SQLITE_READONLY", "is read-only; make file and folder writable for the user that keeper runs as"),
     ("SQLITE_IOERR", "failed on the disk; check the disk (dmesg) and its free space"),
-    ("SQLITE_CORRUPT", "is damaged; move it away and restore the last backup, send nothing before"),
-    ("SQLITE_NOTADB", "is not a SQLite file; point keeper at its journal, or move that file away"),
+    ("SQLITE_CORRUPT", f"is damaged; {DAMAGED}"),
+    ("SQLITE_NOTADB", f"is not a SQLite file; point keeper at its journal. If this was it, {DAMAGED}"),
     ("SQLITE_CANTOPEN", "cannot be opened; check that its folder exists and is writable for this user"),
     ("SQLITE_PERM", "may not be opened by this user; check owner and mode of the file"),
     ("SQLITE_AUTH", "may not be opened by this user; check owner and mode of the file"),
 )
+
+#: Those of them that say that the file itself is broken.
+_BROKEN: Final = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+
+
+class Damaged(StoreUnavailable):
+    """The file is no journal any more, whoever reads it."""
 
 
 class Database:
@@ -58,6 +71,8 @@ class Database:
         self.turns: Counter[str] = Counter()
         #: Fencing tokens of the leases that were taken through here, by lane.
         self.held: dict[str, int] = {}
+        #: The file was made in the place of a lost one: an account is signed for once its nonces have a floor.
+        self.rebuilt = False
         self._engine = _engine(path, read_only=read_only)
 
     def __repr__(self) -> str:
@@ -156,5 +171,6 @@ def _worded(path: Path, error: BaseException | None) -> StoreUnavailable | Illeg
         )
     for prefix, advice in _ADVICE:
         if name.startswith(prefix):
-            return StoreUnavailable(f"the journal {path} {advice.format(path=path)}")
+            kind = Damaged if prefix in _BROKEN else StoreUnavailable
+            return kind(f"the journal {path} {advice.format(path=path)}")
     return StoreUnavailable(f"the journal {path} failed ({name or type(error).__name__}: {error}); nothing is sent")

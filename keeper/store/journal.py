@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.journal import Track
@@ -16,14 +15,11 @@ from keeper.domain.transaction import IntentState
 from keeper.errors import IllegalTransition
 from keeper.store import rows
 from keeper.store.database import Database
-from keeper.store.schema import attempts, flags, harvests, intents, receipts
+from keeper.store.schema import attempts, harvests, intents, receipts
 
 __all__ = [
-    "next_nonce",
-    "nonces_used",
     "open_harvest",
     "open_harvests",
-    "raise_floor",
     "recent_tracks",
     "spent_usd",
     "track",
@@ -102,40 +98,6 @@ def _tracks(db: Database, chosen: sa.Select[Any]) -> list[Track]:
         )
         for row in found
     ]
-
-
-def nonces_used(db: Database, chain_id: int, sender: Address, start: int) -> set[int]:
-    """Nonces from ``start`` on that an intent has."""
-    query = sa.select(intents.c.nonce).where(
-        intents.c.chain_id == chain_id, intents.c.sender == sender, intents.c.nonce >= start
-    )
-    with db.read() as connection:
-        return set(connection.execute(query).scalars())
-
-
-def next_nonce(db: Database, chain_id: int, sender: Address) -> int:
-    """One above the highest nonce on record, and not below the recovered floor."""
-    highest = sa.select(sa.func.max(intents.c.nonce)).where(intents.c.chain_id == chain_id, intents.c.sender == sender)
-    floor = sa.select(flags.c.value).where(flags.c.key == _floor_key(chain_id, sender))
-    with db.read() as connection:
-        known: int | None = connection.execute(highest).scalar()
-        least: str | None = connection.execute(floor).scalar_one_or_none()
-    return max(0 if known is None else known + 1, int(least or 0))
-
-
-def raise_floor(db: Database, chain_id: int, sender: Address, nonce: int) -> None:
-    """Let no nonce below this one be given out again; never lowers."""
-    key = _floor_key(chain_id, sender)
-    with db.write() as connection:
-        before = connection.execute(sa.select(flags.c.value).where(flags.c.key == key)).scalar_one_or_none()
-        values = {"value": str(max(nonce, int(before or 0))), "updated_at": db.now()}
-        connection.execute(
-            insert(flags).values(key=key, **values).on_conflict_do_update(index_elements=["key"], set_=values)
-        )
-
-
-def _floor_key(chain_id: int, sender: Address) -> str:
-    return f"floor:{chain_id}:{sender}"
 
 
 def spent_usd(db: Database, chain: str, sender: Address, since: int) -> UsdWad:

@@ -25,7 +25,7 @@ from keeper.domain.money import NO_USD, Address, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Plan
 from keeper.domain.transaction import Attempt, FeeQuote, Intent, IntentState, Receipt
-from keeper.store import harvests, history, journal, leases
+from keeper.store import floors, harvests, history, journal, leases
 from keeper.store.changes import apply
 from keeper.store.database import Database
 
@@ -126,15 +126,15 @@ class SqliteStore:
 
     def nonces_used(self, chain_id: int, sender: Address, start: int) -> set[int]:
         """Nonces from ``start`` on that any intent on record has."""
-        return journal.nonces_used(self._db, chain_id, sender, start)
+        return floors.nonces_used(self._db, chain_id, sender, start)
 
     def raise_floor(self, chain_id: int, sender: Address, nonce: int) -> None:
         """Let ``next_nonce`` be at least this for ever; what `keeper recover` found on the chain."""
-        journal.raise_floor(self._db, chain_id, sender, nonce)
+        floors.raise_floor(self._db, chain_id, sender, nonce)
 
     def next_nonce(self, chain_id: int, sender: Address) -> int:
         """One above the highest nonce on record."""
-        return journal.next_nonce(self._db, chain_id, sender)
+        return floors.next_nonce(self._db, chain_id, sender)
 
     def spent_usd(self, chain: str, sender: Address, since: int) -> UsdWad:
         """Fees since a unix time, caps of what is in flight included."""

@@ -47,6 +47,7 @@ INTENT_NOW: Final = Prepared(
         intents.c.state,
         intents.c.nonce,
         intents.c.chain,
+        intents.c.chain_id,
         intents.c.sender,
         intents.c.kind,
         intents.c.harvest_id,

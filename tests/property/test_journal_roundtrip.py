@@ -15,17 +15,21 @@ from hypothesis import strategies as st
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, DecisionNumbers, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
+from keeper.domain.journal import AddAttempt, AddIntent
 from keeper.domain.money import Address, Amount, Token, UsdWad
 from keeper.domain.observation import Accrual, Observation
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Plan, Share
-from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Receipt, TransferLog
+from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Purpose, Receipt, TransferLog
 from keeper.store import codec, open_store
 
 #: Block numbers, times, nonces and gas units.
 counts = st.integers(0, 2**63 - 1)
 #: Wei, token amounts and dollars.
 bigs = st.integers(-(2**256), 2**256)
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+texts = st.text(characters, max_size=12)
+#: An intent without a harvest is a nonce that is only filled.
+names = st.text(characters, min_size=1, max_size=12)
 addresses = st.binary(min_size=20, max_size=20).map(lambda raw: Address("0x" + raw.hex()))
 hashes = st.binary(min_size=32, max_size=32).map(lambda raw: "0x" + raw.hex())
 usds = bigs.map(UsdWad)
@@ -95,7 +99,7 @@ transfers = st.builds(TransferLog, addresses, addresses, addresses, bigs, counts
 receipts = st.builds(Receipt, hashes, counts, hashes, st.sampled_from([0, 1]), counts, bigs, bigs, some(transfers))
 harvests = st.builds(
     Harvest,
-    id=texts,
+    id=names,
     position_id=texts,
     chain=texts,
     owner=addresses,
@@ -142,6 +146,7 @@ attempts = st.builds(
     bigs,
     st.just(AttemptState.SIGNED),
     counts,
+    st.sampled_from(Purpose),
 )
 
 
@@ -186,7 +191,8 @@ def test_decisions_and_observations_survive_the_file(blank, decision, observatio
 @given(harvests, plans, intents, attempts, receipts, st.lists(amounts, max_size=3), usds)
 def test_a_compound_survives_the_file(blank, harvest, plan, intent, attempt, receipt, moved, cost):
     harvest, intent = replace(harvest, plan_id=plan.id), replace(intent, harvest_id=harvest.id)
-    attempt = replace(attempt, intent_id=intent.id)
+    filled = intent.kind is LegKind.CANCEL
+    attempt = replace(attempt, intent_id=intent.id, purpose=Purpose.CANCEL if filled else Purpose.WORK)
     receipt = replace(receipt, tx_hash=attempt.hash)
     entries = [
         LedgerEntry(harvest.id, receipt.tx_hash, index, receipt.block_number, 5, "claim", amount, cost)
@@ -202,9 +208,26 @@ def test_a_compound_survives_the_file(blank, harvest, plan, intent, attempt, rec
         assert store.intents(harvest.id) == [replace(intent, state=IntentState.MINED, nonce=attempt.nonce)]
         assert store.attempts(intent.id) == [replace(attempt, state=AttemptState.MINED)]
         assert store.receipt_of(intent.id) == receipt
+        (track,) = store.tracks(intent.chain, intent.sender)
+        assert track == store.track(intent.id) == store.recent_tracks()[0]
+        assert (track.attempts, track.receipt) == ((replace(attempt, state=AttemptState.MINED),), receipt)
         assert store.spent_usd(intent.chain, intent.sender, 0) == cost
 
         closed = replace(harvest, state=HarvestState.DONE)
         store.close_harvest(closed, entries)
         assert store.harvests() == [closed]
         assert store.ledger() == entries
+
+
+@settings(max_examples=20, deadline=None)
+@given(intents, attempts, addresses, counts)
+def test_a_nonce_that_is_only_filled_survives_the_file(blank, intent, attempt, sender, nonce):
+    intent = replace(intent, harvest_id="", key=f"gap:1:{sender}:{nonce}", kind=LegKind.CANCEL, sender=sender)
+    attempt = replace(attempt, intent_id=intent.id, nonce=nonce)
+    with fresh(blank) as store:
+        store.apply([AddIntent(intent), AddAttempt(attempt)])
+
+        (track,) = store.tracks(intent.chain, sender)
+        assert track.intent == replace(intent, state=IntentState.SIGNED, nonce=nonce)
+        assert track.attempts == (attempt,)
+        assert store.tracks_of("") == []

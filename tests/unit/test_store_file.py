@@ -47,7 +47,7 @@ def test_folder_and_file_are_private_and_durable(path):
 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
-    assert modes == {"journal.db": 0o600, "journal.db-wal": 0o600, "journal.db-shm": 0o600}
+    assert modes == {f"journal.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm", ".id")}
     with store._db.read() as connection:
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
         assert settings == ["wal", 2]
@@ -270,13 +270,11 @@ def other_tool(path: Path, state: str = "planned") -> sqlite3.Connection:
     connection.execute(
         f"INSERT INTO intents {columns} VALUES ('i', 'k', 'h', 0, 'c', 1, 's', 'claim', '', 't', x'00', '0', 'planned', 1)"
     )
-    way = {"planned": [], "cancelled": ["cancelled"], "signed": ["signed"], "broadcast": ["signed", "broadcast"]}
-    way["mined"] = [*way["broadcast"], "mined"]
+    way = {"planned": [], "signed": ["signed"], "broadcast": ["signed", "broadcast"]}
+    way["mined"], way["cancelled"] = [*way["broadcast"], "mined"], ["signed", "cancelled"]
     way["confirmed"], way["reverted"] = [*way["mined"], "confirmed"], [*way["mined"], "reverted"]
     for step in way[state]:
-        connection.execute(
-            "UPDATE intents SET state = ?, nonce = CASE ? WHEN 'cancelled' THEN NULL ELSE 5 END", (step, step)
-        )
+        connection.execute("UPDATE intents SET state = ?, nonce = 5", (step,))
     return connection
 
 
@@ -299,9 +297,19 @@ ATTEMPT = (
 
 
 COPY = (
-    "INSERT INTO intents SELECT 'j', '{key}', harvest_id, 0, chain, 1, sender, kind, '', 't', x'', '0', '{state}',"
-    " {nonce}, 1 FROM intents"
+    "INSERT INTO intents (id, key, harvest_id, leg_index, chain, chain_id, sender, kind, label, to_address, data, value,"
+    " state, nonce, created_at, final) SELECT 'j', '{key}', {harvest}, 0, chain, 1, sender, '{kind}', '', 't', x'', '0',"
+    " '{state}', {nonce}, 1, {final} FROM intents"
 )
+
+
+def copy(**more: str) -> str:
+    """Return the making of a second intent; without arguments it is allowed."""
+    usual = {"key": "l", "harvest": "harvest_id", "kind": "claim", "state": "planned", "nonce": "NULL", "final": "0"}
+    return COPY.format(**(usual | more))
+
+
+SECOND_NONCE = "UPDATE intents SET state = 'signed', nonce = 5 WHERE id = 'j'"
 
 
 @pytest.mark.parametrize(
@@ -320,8 +328,19 @@ COPY = (
         ATTEMPT,
         ATTEMPT.replace("'0xa'", "'0xb'"),
         ATTEMPT.replace("'0xa'", "'0xb'").replace("'signed'", "'broadcast'"),
-        COPY.format(key="k", state="planned", nonce="NULL"),
-        COPY.format(key="l", state="signed", nonce="9"),
+        "UPDATE intents SET harvest_id = NULL",
+        "UPDATE intents SET chain = 'elsewhere'",
+        "UPDATE intents SET kind = 'cancel'",
+        "UPDATE intents SET final = 1",
+        "UPDATE attempts SET purpose = 'cancel'",
+        ATTEMPT.replace("'0xa'", "'0xb'")
+        .replace(" created_at)", " created_at, purpose)")
+        .replace(", 1)", ", 1, 'joke')"),
+        copy(key="k"),
+        copy(state="signed", nonce="9"),
+        copy(final="1"),
+        copy(harvest="NULL"),
+        copy(harvest="NULL", kind="cancel"),
     ],
 )
 def test_no_tool_changes_what_was_signed(path, statement):
@@ -330,6 +349,78 @@ def test_no_tool_changes_what_was_signed(path, statement):
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute(statement)
         assert connection.execute("SELECT state FROM attempts").fetchall() == [(AttemptState.SIGNED.value,)]
+
+
+def test_a_nonce_belongs_to_one_intent_whoever_writes(path):
+    with closing(other_tool(path, "signed")) as connection:
+        connection.execute(copy(harvest="NULL", kind="cancel", key="gap:1:s:5"))
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            connection.execute(SECOND_NONCE)
+        connection.execute(SECOND_NONCE.replace("nonce = 5", "nonce = 6"))
+
+
+def test_what_never_had_a_nonce_stays_cancelled(path):
+    with closing(other_tool(path, "planned")) as connection:
+        connection.execute("UPDATE intents SET state = 'cancelled'")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("UPDATE intents SET state = 'broadcast', nonce = 5")
+
+
+RECEIPT = (
+    "INSERT INTO receipts (intent_id, tx_hash, block_number, block_hash, status, gas_used, effective_gas_price_wei,"
+    " l1_fee_wei, transfers, cost_usd, recorded_at, final) VALUES ('i', '0xa', 9, '0xb', 1, 1, '1', '0', '[]', '0', 1, {})"
+)
+
+
+def test_a_receipt_is_not_final_before_its_intent_has_settled(path):
+    with closing(other_tool(path, "signed")) as connection:
+        connection.execute(ATTEMPT)
+        connection.execute("UPDATE intents SET state = 'mined'")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(RECEIPT.format(1))
+        connection.execute(RECEIPT.format(0))
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("UPDATE receipts SET final = 1")
+        connection.execute("UPDATE receipts SET orphaned = 1")
+        connection.execute("UPDATE intents SET state = 'cancelled'")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("UPDATE receipts SET final = 1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE receipts SET orphaned = 1",
+        "UPDATE receipts SET final = 0",
+        "UPDATE receipts SET status = 0",
+        "UPDATE receipts SET block_hash = '0xc'",
+        "UPDATE intents SET state = 'broadcast'",
+        "UPDATE intents SET state = 'broadcast', final = 0",
+        "DELETE FROM receipts",
+        RECEIPT.format(0),
+        RECEIPT.format(0).replace(", final)", ", orphaned)").replace(", 0)", ", 1)"),
+    ],
+)
+@pytest.mark.parametrize("both", [True, False])
+def test_what_is_final_stays_whoever_writes(path, statement, both):
+    with closing(other_tool(path, "signed")) as connection:
+        connection.execute(ATTEMPT)
+        connection.execute("UPDATE intents SET state = 'mined'")
+        connection.execute(RECEIPT.format(0))
+        connection.execute("UPDATE intents SET state = 'confirmed'")
+        connection.execute("UPDATE receipts SET final = 1")
+        if both:
+            connection.execute("UPDATE intents SET final = 1")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(statement)
+
+
+def test_a_cancelled_nonce_that_is_final_is_not_reopened(path):
+    with closing(other_tool(path, "cancelled")) as connection:
+        connection.execute("UPDATE intents SET final = 1")
+        for statement in ("state = 'broadcast'", "final = 0", "state = 'broadcast', final = 0"):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(f"UPDATE intents SET {statement}")
 
 
 def test_what_the_file_refuses_is_an_illegal_transition(path):

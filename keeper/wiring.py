@@ -185,6 +185,7 @@ class _Builder:
             cancel_max_usd=settings.limits.cancel_max,
             deadline_blocks=max(settings.limits.tx_deadline * 1000 // facts.block_time_ms, 1),
             paused=paused,
+            error_words=self.loaded.error_words(name),
             poll_seconds=max(0.05, min(facts.block_time_ms / 1000, 2.0)),
             drain_seconds=max(settings.keeper.drain_timeout - 2.0, 1.0),
             stopping=self.clock.stopping,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from app_kit import Recorder, open_local
 
+from keeper.chain.client import EvmChain
 from keeper.engine.lap import resume
 
 
@@ -54,8 +55,33 @@ def begin_and_die(monkeypatch, config, point, count=1):
             app.compound("usdc-aave")
 
 
+def alter_receipts(patch, change):
+    """Let every look tell receipts as ``change`` makes them; ``None`` hides one."""
+    honest = EvmChain.sight
+
+    def sight(self, account, hashes, heights=()):
+        seen = honest(self, account, hashes, heights)
+        told = {tx_hash: change(receipt) for tx_hash, receipt in seen.receipts.items()}
+        return replace(seen, receipts={h: r for h, r in told.items() if r is not None})
+
+    patch.setattr(EvmChain, "sight", sight)
+
+
+def on_send(patch, context, act):
+    """Do something right before each batch of transactions leaves."""
+    honest = context.submitter.submit_many
+
+    def submit_many(batch):
+        act(batch)
+        return honest(batch)
+
+    patch.setattr(context.submitter, "submit_many", submit_many)
+
+
 def go_on(app, farmer, seconds=1.0):
-    context = replace(app.contexts["local"], confirm_timeout=seconds, poll_seconds=0.1, resend_seconds=0.2)
+    context = replace(
+        app.contexts["local"], confirm_timeout=seconds, poll_seconds=0.1, resend_seconds=0.2, bump_seconds=0.2
+    )
     return resume(context, app.book("local"), farmer)
 
 

@@ -21,6 +21,7 @@ from keeper.ports import (
     Submitter,
     SwapAdapter,
 )
+from keeper.tx.refusals import NO_WORDS, Words
 from keeper.tx.slot import Rules
 
 __all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "ask_key", "halt_key", "looked_key", "no_checkpoint"]
@@ -124,6 +125,8 @@ class ChainContext:
     bump_blocks: int = 3
     #: Blocks after which a first leg that gas has left behind, and that is not worth its price, is cancelled.
     deadline_blocks: int = 150
+    #: What this chain's nodes say to transactions, as far as the config knows better.
+    error_words: Words = field(default_factory=lambda: NO_WORDS)
     #: Seconds for which somebody else's waiting transaction is waited for before keeper goes on.
     foreign_seconds: float = 120.0
     #: Age above which the newest block is too old to decide by, seconds; ``None`` where time stands still (a fork).
@@ -156,6 +159,7 @@ class ChainContext:
             bump_blocks=self.bump_blocks,
             deadline_blocks=self.deadline_blocks,
             tip_cap_wei=facts.tip_cap_wei,
+            words=self.error_words,
         )
 
     def emit(self, name: EventName, level: Level = Level.INFO, **fields: str | int | bool | None) -> None:

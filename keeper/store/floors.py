@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from keeper.domain.money import Address
 from keeper.errors import JournalMissing
 from keeper.store.database import Database
+from keeper.store.prepared import Prepared
 from keeper.store.schema import flags, intents
 
 __all__ = ["next_nonce", "nonces_used", "prove_recovered", "raise_floor"]
 
 
+_OURS: Final = (
+    intents.c.chain_id == sa.bindparam("chain", required=True),
+    intents.c.sender == sa.bindparam("account", required=True),
+)
+_USED: Final = Prepared(
+    sa.select(intents.c.nonce).where(*_OURS, intents.c.nonce >= sa.bindparam("start", required=True))
+)
+_HIGHEST: Final = Prepared(sa.select(sa.func.max(intents.c.nonce)).where(*_OURS))
+_FLOOR: Final = Prepared(sa.select(flags.c.value).where(flags.c.key == sa.bindparam("key", required=True)))
+
+
 def nonces_used(db: Database, chain_id: int, sender: Address, start: int) -> set[int]:
     """Nonces from ``start`` on that an intent has."""
-    query = sa.select(intents.c.nonce).where(
-        intents.c.chain_id == chain_id, intents.c.sender == sender, intents.c.nonce >= start
-    )
     with db.read() as connection:
-        return set(connection.execute(query).scalars())
+        found = _USED.run(connection, {"chain": chain_id, "account": sender, "start": start})
+        return {nonce for (nonce,) in found}
 
 
 def next_nonce(db: Database, chain_id: int, sender: Address) -> int:
     """One above the highest nonce on record, and not below the recovered floor."""
-    highest = sa.select(sa.func.max(intents.c.nonce)).where(intents.c.chain_id == chain_id, intents.c.sender == sender)
-    floor = sa.select(flags.c.value).where(flags.c.key == _floor_key(chain_id, sender))
     with db.read() as connection:
-        known: int | None = connection.execute(highest).scalar()
-        least: str | None = connection.execute(floor).scalar_one_or_none()
-    return max(0 if known is None else known + 1, int(least or 0))
+        known = _HIGHEST.run(connection, {"chain": chain_id, "account": sender}).fetchone()[0]
+        least = _FLOOR.run(connection, {"key": _floor_key(chain_id, sender)}).fetchone()
+    return max(0 if known is None else known + 1, 0 if least is None else int(least[0]))
 
 
 def raise_floor(db: Database, chain_id: int, sender: Address, nonce: int) -> None:

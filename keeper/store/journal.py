@@ -15,6 +15,7 @@ from keeper.domain.transaction import IntentState
 from keeper.errors import IllegalTransition
 from keeper.store import rows
 from keeper.store.database import Database
+from keeper.store.prepared import Prepared
 from keeper.store.schema import attempts, harvests, intents, receipts
 
 __all__ = [
@@ -29,6 +30,22 @@ __all__ = [
 
 #: As the index over these rows is written: SQLite uses it for no other spelling.
 _WATCHED: Final = sa.text("intents.final = 0")
+
+_LANE: Final = (
+    intents.c.chain == sa.bindparam("lane", required=True),
+    intents.c.sender == sa.bindparam("account", required=True),
+)
+_MINED: Final = Prepared(
+    sa.select(receipts.c.cost_usd)
+    .join(intents, intents.c.id == receipts.c.intent_id)
+    .where(*_LANE, receipts.c.orphaned == 0, receipts.c.recorded_at >= sa.bindparam("since", required=True))
+)
+_UNMINED: Final = sa.text("intents.state IN ('signed', 'broadcast')")
+_IN_FLIGHT: Final = Prepared(
+    sa.select(intents.c.id, attempts.c.max_fee_usd)
+    .join(attempts, attempts.c.intent_id == intents.c.id)
+    .where(_WATCHED, *_LANE, _UNMINED)
+)
 
 
 def open_harvest(db: Database, harvest: Harvest, plan: Plan) -> None:
@@ -101,21 +118,18 @@ def _tracks(db: Database, chosen: sa.Select[Any]) -> list[Track]:
 
 
 def spent_usd(db: Database, chain: str, sender: Address, since: int) -> UsdWad:
-    """Fees of receipts recorded since, of cancels and filled nonces too, and the highest cap of all in flight."""
-    lane = (intents.c.chain == chain, intents.c.sender == sender)
-    mined = (
-        sa.select(receipts.c.cost_usd)
-        .join(intents, intents.c.id == receipts.c.intent_id)
-        .where(*lane, receipts.c.orphaned == 0, receipts.c.recorded_at >= since)
-    )
-    in_flight = (
-        sa.select(intents.c.id, attempts.c.max_fee_usd)
-        .join(attempts, attempts.c.intent_id == intents.c.id)
-        .where(_WATCHED, *lane, intents.c.state.in_([IntentState.SIGNED.value, IntentState.BROADCAST.value]))
-    )
-    caps: dict[str, int] = {}
+    """Fees of receipts recorded since, of cancels and filled nonces too, and the highest cap of all in flight.
+
+    A window of transactions asks once for each of them: as long as nobody has written, the answer is the same one.
+    """
+    asked = {"lane": chain, "account": sender, "since": since}
     with db.read() as connection:
-        spent = sum(connection.execute(mined).scalars())
-        for intent_id, cap in connection.execute(in_flight):
-            caps[intent_id] = max(cap, caps.get(intent_id, 0))
-    return UsdWad(spent + sum(caps.values()))
+        stamp = db.stamp(connection)
+        if db.spent is not None and db.spent[:2] == (stamp, asked):
+            return db.spent[2]
+        caps: dict[str, int] = {}
+        for intent_id, cap in _IN_FLIGHT.run(connection, asked):
+            caps[intent_id] = max(int(cap), caps.get(intent_id, 0))
+        spent = UsdWad(sum(int(cost) for (cost,) in _MINED.run(connection, asked)) + sum(caps.values()))
+    db.spent = (stamp, asked, spent)
+    return spent

@@ -20,6 +20,14 @@ _LEASE_NOW: Final = Prepared(
     )
 )
 
+_FLAG: Final = Prepared(sa.select(flags.c.value).where(flags.c.key == sa.bindparam("key", required=True)))
+#: ``last``: above every key that begins with ``first``.
+_FLAGS: Final = Prepared(
+    sa.select(flags.c.key, flags.c.value)
+    .where(flags.c.key >= sa.bindparam("first", required=True), flags.c.key < sa.bindparam("last", required=True))
+    .order_by(flags.c.key)
+)
+
 
 def acquire(db: Database, lane: str, holder: str, ttl: int) -> int:
     """Own a lane for ``ttl`` seconds; the fencing token is above every earlier one."""
@@ -93,12 +101,13 @@ def set_flag(db: Database, key: str, value: str | None) -> None:
 def get_flag(db: Database, key: str) -> str | None:
     """A remembered fact."""
     with db.read() as connection:
-        value: str | None = connection.execute(sa.select(flags.c.value).where(flags.c.key == key)).scalar_one_or_none()
-    return value
+        row = _FLAG.run(connection, {"key": key}).fetchone()
+    return None if row is None else str(row[0])
 
 
 def flags_of(db: Database, prefix: str) -> dict[str, str]:
     """Remembered facts whose key begins like this, by key."""
-    query = sa.select(flags.c.key, flags.c.value).where(flags.c.key.startswith(prefix, autoescape=True))
     with db.read() as connection:
-        return {row.key: row.value for row in connection.execute(query.order_by(flags.c.key))}
+        # No character sorts above U+10FFFF.
+        found = _FLAGS.run(connection, {"first": prefix, "last": prefix + "\U0010ffff"})
+        return dict(found.fetchall())

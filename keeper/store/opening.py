@@ -48,7 +48,7 @@ def open_database(path: Path, *, read_only: bool, now: Callable[[], int], rebuil
         if not read_only:
             _prove_sound(database)
             if revision != REVISION:
-                _migrate(database, revision, rebuilt=rebuild and revision is None)
+                _migrate(database, rebuilt=rebuild and revision is None)
         facts = _facts(database)
         database.rebuilt = "rebuilt" in facts
         if not read_only and belongs != facts["journal_id"]:
@@ -173,17 +173,21 @@ def _prove_sound(database: Database) -> None:
         )
 
 
-def _migrate(database: Database, before: str | None, *, rebuilt: bool) -> None:
+def _migrate(database: Database, *, rebuilt: bool) -> None:
     """Run the packaged revisions in one transaction; a second process waits, and finds it done."""
     from alembic import command  # noqa: PLC0415  (0.3 s that an up-to-date file need not pay)
     from alembic.config import Config  # noqa: PLC0415
 
-    if before is not None:
-        _back_up(database.path, before)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     with database.write() as connection:
+        # Asked again, as another process may have done it while this one waited for its turn.
+        now = _look(database.path)[0]
+        if now == REVISION:
+            return
+        if now is not None:
+            _back_up(database.path, now)
         config.attributes["connection"] = connection
         command.upgrade(config, REVISION)
         known = set(connection.execute(sa.select(meta.c.key)).scalars())
@@ -202,7 +206,14 @@ def _migrate(database: Database, before: str | None, *, rebuilt: bool) -> None:
 def _back_up(path: Path, revision: str) -> None:
     """Keep the file as it was before a migration, beside it."""
     target = path.with_name(f"{path.name}.{revision}-{int(time.time())}.bak")
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    while target.exists():
+        target = target.with_name(target.name.replace(".bak", "+.bak"))
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot keep a copy of the journal at {target}: {error.strerror}; make its folder writable for this user"
+        ) from error
     with translated(path), closing(_plain(path)) as source, closing(_plain(target)) as copy:
         source.backup(copy)
 

@@ -150,12 +150,13 @@ class Reader:
 
 def _with_nonce(block: Any, account: Address, nonce: int, number: int) -> tuple[str, int] | None:
     """Find an account's transaction with this nonce in a block's full body."""
-    for tx in block.get("transactions", ()) if isinstance(block, dict) else ():
-        if (
-            isinstance(tx, dict)
-            and str(tx.get("from")).lower() == account
-            and uint(tx.get("nonce"), "a nonce") == nonce
-        ):
+    if block is None or isinstance(block, KeeperError):
+        return None
+    bodies = block.get("transactions") if isinstance(block, dict) else None
+    if not isinstance(bodies, list) or not all(isinstance(tx, dict) for tx in bodies):
+        raise BadReply(f"a node answered block {number} without its transactions. Use another endpoint.")
+    for tx in bodies:
+        if str(tx.get("from")).lower() == account and uint(tx.get("nonce"), "a nonce") == nonce:
             return str(tx.get("hash")).lower(), number
     return None
 

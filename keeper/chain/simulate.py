@@ -118,7 +118,8 @@ class Simulator:
             listed += [_as_rpc(owner, call), *views]
         request = {"blockStateCalls": [{"blockOverrides": self._next_block(block), "calls": listed}]}
         answer = endpoint.call("eth_simulateV1", (request, hex(block.number)))
-        results = answer[0].get("calls") if isinstance(answer, list) and answer else None
+        blocks = answer if isinstance(answer, list) and answer and isinstance(answer[0], dict) else [{}]
+        results = blocks[0].get("calls")
         if not isinstance(results, list) or len(results) != len(listed):
             raise BadReply("a node answered eth_simulateV1 with another number of results. Use another endpoint.")
         stride = len(tokens) + 1

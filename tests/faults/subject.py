@@ -1,0 +1,337 @@
+"""A keeper to fork: imports it once, then runs ``keeper`` commands in forked children whose clock runs fast.
+
+Each child is the real command line with real signals, files and exit codes. Only the scale of time differs: what keeper
+waits for in minutes takes a second, and the harness mines blocks at the same pace.
+
+Protocol: one JSON object per line on stdin ({"argv", "env", "out", "err", "clock"}), and on stdout ({"pid"} for each
+start, {"ended", "code"} for each end).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import random
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+_ROOT: Final = Path(__file__).parents[2]
+
+
+# ---------------------------------------------------------------------- the child: keeper with a fast clock
+
+
+class FastTime(types.ModuleType):
+    """The ``time`` module, running ``scale`` times as fast from ``epoch`` on."""
+
+    def __init__(self, epoch: float, origin: float, scale: float) -> None:
+        super().__init__("time")
+        self.__dict__.update({name: getattr(time, name) for name in dir(time) if not name.startswith("__")})
+        self.monotonic = lambda: (time.monotonic() - origin) * scale + 1_000
+        self.perf_counter = self.monotonic
+        self.time = lambda: epoch + (time.monotonic() - origin) * scale
+        self.sleep = lambda seconds: time.sleep(max(seconds / scale, 0.002))
+        self.gmtime = lambda seconds=None: time.gmtime(self.time() if seconds is None else seconds)
+        self.localtime = lambda seconds=None: time.localtime(self.time() if seconds is None else seconds)
+
+
+def hasten(clock: dict[str, float]) -> None:
+    """Let all of keeper see the fast clock, and wait for endpoints as long as that makes sense on loopback."""
+    fast = FastTime(clock["epoch"], clock["origin"], clock["scale"])
+    swapped = {getattr(time, name): getattr(fast, name) for name in ("monotonic", "time", "sleep", "perf_counter")}
+    for name, module in list(sys.modules.items()):
+        # The endpoint's time-outs are measured in real seconds, like the socket's.
+        real = name in ("keeper.chain.endpoint", "keeper.chain.anvil")
+        if name.startswith("keeper") and not real and isinstance(module, types.ModuleType):
+            for key, value in list(vars(module).items()):
+                if value is time:
+                    setattr(module, key, fast)
+                elif isinstance(value, types.BuiltinFunctionType) and value in swapped:
+                    setattr(module, key, swapped[value])
+                elif isinstance(value, (type, types.FunctionType)):
+                    _rebind(value, swapped, clock["timeout"])
+    for name in ("keeper.chain.endpoint", "keeper.chain.client", "keeper.chain.pool"):
+        for value in list(vars(sys.modules[name]).values()):
+            if isinstance(value, (type, types.FunctionType)):
+                _rebind(value, {}, clock["timeout"])
+    _hasten_engine(fast, clock)
+
+
+def _rebind(value: Any, swapped: dict[Any, Any], timeout: float) -> None:
+    """Replace the clock's functions where they are defaults of parameters, and the RPC time-out."""
+    functions = (
+        [value]
+        if isinstance(value, types.FunctionType)
+        else [f for f in vars(value).values() if isinstance(f, types.FunctionType)]
+    )
+    for function in functions:
+        keywords = function.__kwdefaults__ or {}
+        for key, default in keywords.items():
+            if isinstance(default, types.BuiltinFunctionType) and default in swapped:
+                keywords[key] = swapped[default]
+            elif key == "timeout" and default == 10.0:
+                keywords[key] = timeout
+        if function.__defaults__:
+            function.__defaults__ = tuple(
+                swapped[d] if isinstance(d, types.BuiltinFunctionType) and d in swapped else d
+                for d in function.__defaults__
+            )
+
+
+def _hasten_engine(fast: FastTime, clock: dict[str, float]) -> None:
+    """Shorten the waits that are not made through the ``time`` module: events, and the scheduler's intervals."""
+    from keeper.app import App
+    from keeper.engine import clock as engine_clock
+    from keeper.engine import supervisor
+
+    scale = clock["scale"]
+
+    def sleep(self: Any, seconds: float) -> None:
+        if self._stop.wait(max(seconds / scale, clock["least"])):
+            time.sleep(min(seconds / scale, 0.02))
+
+    engine_clock.SystemClock.sleep = sleep
+    watches = App.watches
+
+    @functools.wraps(watches)
+    def hastened(self: Any) -> Any:
+        found = watches(self)
+        for watch in found:
+            cadence = watch.cadence
+            watch.cadence = supervisor.Cadence(
+                max(cadence.gas_seconds / scale, 0.1), max(cadence.positions_seconds / scale, 0.25)
+            )
+        return found
+
+    App.watches = hastened
+    tick = supervisor.Supervisor.__init__.__kwdefaults__
+    if tick:
+        tick["tick_seconds"] = 0.05
+    from keeper.cli import daemon
+
+    daemon._TICK = 0.05
+
+
+def _become(order: dict[str, Any]) -> None:
+    """In the forked child: become that command, and never return."""
+    code = 70
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+        for path, descriptor in ((os.devnull, 0), (order["out"], 1), (order["err"], 2)):
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        os.environ.update(order.get("env", {}))
+        random.seed(os.urandom(8) if order.get("seed") is None else order["seed"])
+        sys.argv = ["keeper", *order["argv"]]
+        for name in order.get("plugins", ()):
+            importlib.import_module(name).install(order)
+        hasten(order["clock"])
+        from keeper.cli import main
+
+        code = main() or 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else (0 if end.code is None else 1)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(5)
+        os._exit(code)
+
+
+# ---------------------------------------------------------------------- the parent that forks
+
+
+def _import_all() -> None:
+    import keeper
+
+    for module in pkgutil.walk_packages(keeper.__path__, "keeper."):
+        if ".demo" not in module.name and "migrations" not in module.name and not module.name.endswith("__main__"):
+            with suppress(ImportError):
+                importlib.import_module(module.name)
+    for name in ("eth_account", "alembic.command", "alembic.config", "coincurve", "encodings.idna"):
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
+def serve() -> None:
+    """Fork on request until stdin ends; single-threaded, so that forking is safe."""
+    orders = os.dup(0)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(2, 1)
+    _import_all()
+    gc.collect()
+    gc.freeze()
+    woken, waker = os.pipe()
+    os.set_blocking(waker, False)
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(waker)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def say(**fields: Any) -> None:
+        answers.write(json.dumps(fields) + "\n")
+        answers.flush()
+
+    say(ready=True)
+    pending = b""
+    while True:
+        ready, _, _ = select.select([orders, woken], [], [])
+        if woken in ready:
+            with suppress(BlockingIOError):
+                os.read(woken, 4096)
+            _reap(say)
+        if orders in ready:
+            piece = os.read(orders, 1 << 20)
+            if not piece:
+                return
+            pending += piece
+            while b"\n" in pending:
+                line, _, pending = pending.partition(b"\n")
+                order = json.loads(line)
+                pid = os.fork()
+                if pid == 0:
+                    os.close(orders)
+                    os.close(woken)
+                    os.close(waker)
+                    _become(order)
+                say(pid=pid)
+
+
+def _reap(say: Any) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        say(ended=pid, code=os.waitstatus_to_exitcode(status))
+
+
+# ---------------------------------------------------------------------- the harness's side
+
+
+class Subject:
+    """One running keeper process."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.code: int | None = None
+        self._ended = threading.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.code is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal; nothing happens when it has ended."""
+        if self.running:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int | None:
+        """Exit code, negative for a signal; ``None`` when it did not end in time."""
+        self._ended.wait(seconds)
+        return self.code
+
+    def finish(self, code: int) -> None:
+        """Be told that it has ended."""
+        self.code = code
+        self._ended.set()
+
+
+class Nursery:
+    """Starts keepers by forking; each costs a few milliseconds instead of a second."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.subject"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._lock = threading.Lock()
+        self._born: list[int] = []
+        self._arrived = threading.Condition()
+        self._children: dict[int, Subject] = {}
+        self._early: dict[int, int] = {}
+        self._ready = threading.Event()
+        threading.Thread(target=self._listen, name="nursery", daemon=True).start()
+        if not self._ready.wait(60):
+            raise RuntimeError("the keeper to fork did not start")
+
+    def start(self, argv: list[str], *, out: Path, err: Path, clock: dict[str, float], **more: Any) -> Subject:
+        """Start one keeper command."""
+        order = {"argv": argv, "out": str(out), "err": str(err), "clock": clock, **more}
+        with self._lock:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            with self._arrived:
+                if not self._arrived.wait_for(lambda: self._born, timeout=30):
+                    raise RuntimeError("the keeper to fork does not answer")
+                pid = self._born.pop(0)
+                subject = self._children[pid] = Subject(pid)
+                if pid in self._early:
+                    subject.finish(self._early.pop(pid))
+        return subject
+
+    def close(self) -> None:
+        """End everything."""
+        for child in self._children.values():
+            child.signal(signal.SIGKILL)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            word = json.loads(line)
+            with self._arrived:
+                if "ready" in word:
+                    self._ready.set()
+                elif "pid" in word:
+                    self._born.append(word["pid"])
+                elif word["ended"] in self._children:
+                    self._children[word["ended"]].finish(word["code"])
+                else:
+                    self._early[word["ended"]] = word["code"]
+                self._arrived.notify_all()
+
+
+if __name__ == "__main__":
+    serve()

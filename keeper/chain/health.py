@@ -61,6 +61,8 @@ class Member:
     endpoint: Endpoint
     #: Its chain id was read since it last failed, and is right.
     verified: bool = False
+    #: It was right at some time.
+    once_verified: bool = False
     #: The wrong chain id it answered with, if it did.
     wrong_id: int | None = None
     #: Failures in a row, and rate limits in a row.

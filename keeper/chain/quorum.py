@@ -144,13 +144,13 @@ class Quorum:
             return refusals[0]
         failures = [error for _, error in errors if isinstance(error, Transient)]
         if not told and not refusals:
-            return self.pool.nobody(failures)
+            return self.pool.roster.nobody(failures)
         return self._lacking(len(told), [str(error) for _, error in errors])
 
     def _too_few_usable(self, count: int) -> KeeperError:
         """Say so without asking the others in vain: what they answer could not be believed."""
         if count == 0:
-            return self.pool.nobody([])
+            return self.pool.roster.nobody([])
         return self._lacking(count, [status.error for status in self.pool.status() if status.error])
 
     def _lacking(self, count: int, words: Sequence[str]) -> Disagreement:
@@ -180,9 +180,9 @@ class Quorum:
                 self._known[kind] = new
         if conflict is None or new == known:
             return
-        self.pool.tell_conflict(conflict.first.member, conflict.second.member, conflict.about)
+        self.pool.roster.tell_conflict(conflict.first.member, conflict.second.member, conflict.about)
         if conflict.outvoted is not None:
-            self.pool.doubt(conflict.outvoted.member)
+            self.pool.roster.doubt(conflict.outvoted.member)
 
 
 def alike(told: Sequence[Told[T]], quorum: int, key: Callable[[T], object], about: Callable[[T, T], str]) -> Verdict[T]:

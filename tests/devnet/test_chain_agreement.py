@@ -112,9 +112,8 @@ def test_a_node_that_turns_into_another_chain_is_out(farm: Farm, twin):
     chain = pair(twin.url, farm.node.url, events)
     assert chain.agreed().head()
     twin.rpc("anvil_setChainId", 5)
-    with chain.pool._lock:
-        for member in chain.pool._members:
-            member.endpoint._in_doubt = True
+    for member in chain.pool.roster.members:
+        member.endpoint._in_doubt = True
     with pytest.raises(Disagreement, match="1 of 2"):
         chain.sight(farm.owner, [])
     assert chain.head().number == int(farm.node.rpc("eth_blockNumber"), 16)

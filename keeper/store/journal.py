@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -70,51 +71,78 @@ def open_harvests(db: Database, chain: str, owner: Address) -> list[tuple[Harves
 
 def tracks(db: Database, chain: str, sender: Address) -> list[Track]:
     """In flight, or settled with a nonce and not final; by nonce, unsigned ones last in the order of their arrival."""
-    never_signed = sa.and_(intents.c.nonce.is_(None), intents.c.state == IntentState.CANCELLED.value)
-    chosen = sa.select(intents).where(_WATCHED, intents.c.chain == chain, intents.c.sender == sender, ~never_signed)
-    return _tracks(db, chosen.order_by(intents.c.nonce.is_(None), intents.c.nonce, intents.c.seq))
+    return _OF_LANE.read(db, {"lane": chain, "account": sender})
 
 
 def tracks_of(db: Database, harvest_id: str) -> list[Track]:
     """Legs of a compound in order; a leg tried again comes again."""
-    chosen = sa.select(intents).where(intents.c.harvest_id == harvest_id)
-    return _tracks(db, chosen.order_by(intents.c.leg_index, intents.c.seq))
+    return _OF_HARVEST.read(db, {"harvest": harvest_id})
 
 
 def track(db: Database, intent_id: str) -> Track | None:
     """One intent."""
-    found = _tracks(db, sa.select(intents).where(intents.c.id == intent_id))
+    found = _OF_INTENT.read(db, {"intent": intent_id})
     return found[0] if found else None
 
 
 def recent_tracks(db: Database, limit: int) -> list[Track]:
     """Newest first."""
-    return _tracks(db, sa.select(intents).order_by(intents.c.seq.desc()).limit(limit))
+    return _NEWEST.read(db, {"count": limit})
 
 
-def _tracks(db: Database, chosen: sa.Select[Any]) -> list[Track]:
-    """Read the chosen intents with their transactions and receipts: three queries, however many they are."""
-    wanted = chosen.with_only_columns(intents.c.id)
-    signed = sa.select(attempts).where(attempts.c.intent_id.in_(wanted)).order_by(attempts.c.seq)
-    mined = sa.select(receipts).where(receipts.c.intent_id.in_(wanted), receipts.c.orphaned == 0)
-    with db.read() as connection:
-        found = connection.execute(chosen).mappings().all()
-        if not found:
-            return []
-        tried = defaultdict(list)
-        for row in connection.execute(signed).mappings():
-            tried[row["intent_id"]].append(rows.attempt_of(row))
-        standing = {row["intent_id"]: rows.receipt_of(row) for row in connection.execute(mined).mappings()}
-    return [
-        Track(
-            rows.intent_of(row),
-            tuple(tried[row["id"]]),
-            standing.get(row["id"]),
-            final=bool(row["final"]),
-            created_at=row["created_at"],
+class _Tracks:
+    """Some intents with their transactions and receipts: three queries, however many intents they are."""
+
+    def __init__(self, chosen: sa.Select[Any], *order: Any) -> None:
+        wanted = chosen.with_only_columns(intents.c.id)
+        self._intents = Prepared(chosen.order_by(*order))
+        self._signed = Prepared(sa.select(attempts).where(attempts.c.intent_id.in_(wanted)).order_by(attempts.c.seq))
+        self._mined = Prepared(sa.select(receipts).where(receipts.c.intent_id.in_(wanted), receipts.c.orphaned == 0))
+
+    def read(self, db: Database, values: Mapping[str, Any]) -> list[Track]:
+        """Read them in one snapshot."""
+        with db.read() as connection:
+            found = self._intents.rows(connection, values)
+            if not found:
+                return []
+            tried = defaultdict(list)
+            for row in self._signed.rows(connection, values):
+                tried[row["intent_id"]].append(rows.attempt_of(row))
+            mined = self._mined.rows(connection, values)
+        standing = {row["intent_id"]: rows.receipt_of(row) for row in mined}
+        return [
+            Track(
+                rows.intent_of(row),
+                tuple(tried[row["id"]]),
+                standing.get(row["id"]),
+                final=bool(row["final"]),
+                created_at=row["created_at"],
+            )
+            for row in found
+        ]
+
+
+_NEVER_SIGNED: Final = sa.and_(intents.c.nonce.is_(None), intents.c.state == IntentState.CANCELLED.value)
+_OF_LANE: Final = _Tracks(
+    sa.select(intents).where(_WATCHED, *_LANE, ~_NEVER_SIGNED),
+    intents.c.nonce.is_(None),
+    intents.c.nonce,
+    intents.c.seq,
+)
+_OF_HARVEST: Final = _Tracks(
+    sa.select(intents).where(intents.c.harvest_id == sa.bindparam("harvest", required=True)),
+    intents.c.leg_index,
+    intents.c.seq,
+)
+_OF_INTENT: Final = _Tracks(sa.select(intents).where(intents.c.id == sa.bindparam("intent", required=True)))
+_NEWEST: Final = _Tracks(
+    sa.select(intents).where(
+        intents.c.seq.in_(
+            sa.select(intents.c.seq).order_by(intents.c.seq.desc()).limit(sa.bindparam("count", required=True))
         )
-        for row in found
-    ]
+    ),
+    intents.c.seq.desc(),
+)
 
 
 def spent_usd(db: Database, chain: str, sender: Address, since: int) -> UsdWad:

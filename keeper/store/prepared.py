@@ -41,6 +41,12 @@ class Prepared:
         """Execute with one set of values."""
         return driver(connection).execute(self._text, self._bound(values))
 
+    def rows(self, connection: sa.Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Execute a query; return its rows by the names of their columns."""
+        found = self.run(connection, values)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found]
+
     def run_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per row; nothing for no rows."""
         if rows:

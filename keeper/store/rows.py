@@ -154,7 +154,7 @@ def intent_row(intent: Intent) -> dict[str, Any]:
 
 
 def intent_of(row: Row) -> Intent:
-    """Row of ``intents``."""
+    """Row of ``intents``, wei as text or number."""
     return Intent(
         id=row["id"],
         key=row["key"],
@@ -167,7 +167,7 @@ def intent_of(row: Row) -> Intent:
         label=row["label"],
         to=Address(row["to_address"]),
         data=row["data"],
-        value=row["value"],
+        value=int(row["value"]),
         state=IntentState(row["state"]),
         nonce=row["nonce"],
     )
@@ -190,15 +190,15 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
 
 
 def attempt_of(row: Row) -> Attempt:
-    """Row of ``attempts``."""
+    """Row of ``attempts``, wei as text or number."""
     return Attempt(
         intent_id=row["intent_id"],
         hash=row["hash"],
         raw=row["raw"],
         nonce=row["nonce"],
         gas=row["gas"],
-        max_fee_wei=row["max_fee_wei"],
-        max_tip_wei=row["max_tip_wei"],
+        max_fee_wei=int(row["max_fee_wei"]),
+        max_tip_wei=int(row["max_tip_wei"]),
         state=AttemptState(row["state"]),
         signed_block=row["signed_block"],
         purpose=Purpose(row["purpose"]),
@@ -220,15 +220,15 @@ def receipt_row(receipt: Receipt) -> dict[str, Any]:
 
 
 def receipt_of(row: Row) -> Receipt:
-    """Row of ``receipts``."""
+    """Row of ``receipts``, wei as text or number."""
     return Receipt(
         tx_hash=row["tx_hash"],
         block_number=row["block_number"],
         block_hash=row["block_hash"],
         status=row["status"],
         gas_used=row["gas_used"],
-        effective_gas_price_wei=row["effective_gas_price_wei"],
-        l1_fee_wei=row["l1_fee_wei"],
+        effective_gas_price_wei=int(row["effective_gas_price_wei"]),
+        l1_fee_wei=int(row["l1_fee_wei"]),
         transfers=load(_TRANSFERS, row["transfers"]),
     )
 

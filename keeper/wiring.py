@@ -168,6 +168,7 @@ class _Builder:
             max_gas_price_wei=settings.limits.max_gas_price_gwei,
             min_native_wei=settings.limits.min_native_balance or 0,
             failures_per_day=settings.limits.max_failures_per_day,
+            min_runway_days=settings.limits.min_runway // 86_400,
         )
         return ChainContext(
             chain=chain,

@@ -47,6 +47,8 @@ class Limits:
     max_gas_price_wei: int | None = None
     #: Native balance below which nothing is started, wei.
     min_native_wei: int = 0
+    #: Days of gas money below which somebody should be told.
+    min_runway_days: int = 7
     #: Failed compounds of all positions in a day, after which everything pauses.
     failures_per_day: int = 10
 
@@ -105,6 +107,8 @@ class ChainContext:
     learned_l1_fee: dict[str, int] = field(default_factory=dict)
     #: Price of the gas token as last agreed, USD wad, under ``"native"``: to value what no compound's own prices do.
     prices_seen: dict[str, int] = field(default_factory=dict)
+    #: When something was last said that is worth repeating, but not at each look; monotonic seconds.
+    said: dict[str, float] = field(default_factory=dict)
     #: What is in flight by account (``engine.flight.Flight``).
     flights: dict[Address, object] = field(default_factory=dict)
     #: Signed and unmined transactions at once, per account.

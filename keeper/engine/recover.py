@@ -20,7 +20,7 @@ from keeper.engine.context import ChainContext, Plugins
 from keeper.engine.observe import observe
 from keeper.engine.resolve import Book, Holding
 from keeper.erc20 import BALANCE_OF
-from keeper.errors import ReadFailed
+from keeper.errors import ReadFailed, RpcRejected, StaleHead
 from keeper.ports import Store
 
 __all__ = ["RECOVERED", "Chapter", "Finding", "Lookup", "Mined", "examine", "known_legs", "restore"]
@@ -120,10 +120,9 @@ def examine(context: ChainContext, book: Book, owner: Address, scan: int, lookup
     holdings = [h for h in book.holdings if h.position.owner == owner]
     shapes = _shapes(context, book, holdings, block)
     reader = _Reader(shapes, holdings)
-    for nonce in range(max(nonces.latest - scan, 0), nonces.latest):
-        user = chain.used_by(owner, nonce)
-        receipt = chain.receipt(user[0]) if user is not None else None
-        call = lookup(user[0]) if user is not None else None
+    for nonce, told in reversed(_last_used(context, owner, nonces.latest, scan)):
+        receipt = chain.receipt(told) if told is not None else None
+        call = lookup(told) if told is not None else None
         if receipt is None or call is None:
             reader.unknown += 1
             continue
@@ -139,6 +138,20 @@ def examine(context: ChainContext, book: Book, owner: Address, scan: int, lookup
         unknown=reader.unknown,
         wallet=_wallet(context, holdings, block),
     )
+
+
+def _last_used(context: ChainContext, owner: Address, mined: int, scan: int) -> list[tuple[int, str | None]]:
+    """Name the account's last transactions, the newest first; ``None`` from where the endpoints keep no more history."""
+    found: list[tuple[int, str | None]] = []
+    for nonce in range(mined - 1, max(mined - scan, 0) - 1, -1):
+        try:
+            user = context.chain.used_by(owner, nonce)
+        except (StaleHead, RpcRejected):
+            user = None
+        if user is None:
+            return [*found, *((older, None) for older in range(nonce, max(mined - scan, 0) - 1, -1))]
+        found.append((nonce, user[0]))
+    return found
 
 
 def _shapes(context: ChainContext, book: Book, holdings: Sequence[Holding], block: BlockRef) -> dict[str, list[Leg]]:

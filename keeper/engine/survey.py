@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
@@ -21,8 +22,12 @@ from keeper.engine.resolve import Book, Holding
 from keeper.engine.value import PriceBoard, price_board, valuation
 from keeper.errors import StaleHead
 from keeper.strategy.guards import MAX_FAILURES, Surroundings
+from keeper.strategy.runway import forecast
 
 __all__ = ["Assessment", "Survey", "decide_again", "record_changes", "record_survey", "survey"]
+
+#: Seconds after which a warning that still holds is said again.
+_REPEAT_SECONDS: Final = 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def survey(
     _check_age(context, block)
     sighting = observe(context, book, wanted, block)
     board = price_board(context, book, sighting)
-    balances = _balances(context, wanted)
+    balances = _balances(context, wanted, block, whole=only is None)
     assessments = [_assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
     assessments += _failed(context, book, block, only)
     result = Survey(block, fees, tuple(assessments), sighting.reads)
@@ -107,14 +112,23 @@ def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
     return better, decide(better)
 
 
-def _balances(context: ChainContext, holdings: Collection[Holding]) -> dict[Address, int]:
+def _balances(
+    context: ChainContext, holdings: Collection[Holding], block: BlockRef, *, whole: bool
+) -> dict[Address, int]:
     """Read the gas money of every signing account, and say so when it is below the configured floor."""
     owners = dict.fromkeys(h.position.owner for h in holdings if h.position.signer)
     balances = {owner: context.chain.balance(owner) for owner in owners}
     floor = context.limits.min_native_wei
     for owner, wei in balances.items():
+        days = _runway(context, owner, wei, block) if whole else None
         context.emit(
-            EventName.BALANCE_READ, Level.DEBUG, chain=context.name, owner=owner, balance_wei=wei, floor_wei=floor
+            EventName.BALANCE_READ,
+            Level.DEBUG,
+            chain=context.name,
+            owner=owner,
+            balance_wei=wei,
+            floor_wei=floor,
+            days=days,
         )
         if wei < floor:
             context.emit(
@@ -127,6 +141,26 @@ def _balances(context: ChainContext, holdings: Collection[Holding]) -> dict[Addr
                 floor_wei=floor,
             )
     return balances
+
+
+def _runway(context: ChainContext, owner: Address, wei: int, block: BlockRef) -> int | None:
+    """Return the days that the gas money lasts, and say once in a while that they are few."""
+    ours = [h for h in context.store.harvests(None, 200) if (h.chain, h.owner) == (context.name, owner)]
+    found = forecast(wei, ours, context.store.tracks(context.name, owner), block.timestamp)
+    key, now = f"runway:{owner}", context.clock.monotonic()
+    if found.days is None or found.days >= context.limits.min_runway_days:
+        context.said.pop(key, None)
+    elif now - context.said.get(key, -_REPEAT_SECONDS) >= _REPEAT_SECONDS:
+        context.said[key] = now
+        context.emit(
+            EventName.RUNWAY_LOW,
+            Level.WARNING,
+            chain=context.name,
+            account=owner,
+            days=found.days,
+            balance=f"{wei / 10**18:.4g} {context.chain.facts.native_symbol}",
+        )
+    return found.days
 
 
 def _assess(

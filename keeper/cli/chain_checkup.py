@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from keeper.cli.checkup import CODES, Row, fail, ok, skip, warn
 from keeper.cli.exits import ExitCode, exit_code_for
 from keeper.cli.output import address_long, address_short, duration
+from keeper.cli.tx_views import native
 from keeper.domain.decision import ReasonCode, Verdict
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address
@@ -30,9 +30,6 @@ _OLD: Final = 120
 
 #: Seconds by which a block may lie in the future: nodes accept a few.
 _AHEAD: Final = 15
-
-#: History that the runway is reckoned from, seconds.
-_MONTH: Final = 30 * 86_400
 
 _PRICE_CODES: Final = frozenset({ReasonCode.PRICE_MISSING, ReasonCode.PRICE_STALE, ReasonCode.PRICE_DISAGREES})
 
@@ -169,25 +166,24 @@ def _positions(loaded: Loaded, overrides: Mapping[str, str]) -> Iterator[Row]:
 
 def _gas_money(app: App) -> Iterator[Row]:
     for name, context in app.contexts.items():
-        facts = context.chain.facts
-        for owner in dict.fromkeys(p.owner for p in context.positions if p.signer is not None):
-            wei = context.chain.balance(owner)
-            yield _runway(app, name, facts, owner, wei)
+        signers = {p.owner: p.signer for p in context.positions if p.signer is not None}
+        for owner, signer in signers.items():
+            yield _runway(app, name, owner, str(signer))
 
 
-def _runway(app: App, chain: str, facts: ChainFacts, owner: Address, wei: int) -> Row:
-    """Reckon how long the gas money lasts at the rate of the journal's last month."""
-    subject = f"{chain} gas"
-    held = f"{address_short(owner)} holds {Decimal(wei).scaleb(-18):.4f} {facts.native_symbol}"
-    send = f"send {facts.native_symbol} to {address_long(owner)}"
-    if wei == 0:
-        return fail(subject, held, send, ExitCode.REFUSED)
-    done = [h for h in app.store.harvests(limit=10_000) if h.chain == chain and h.owner == owner and h.cost_wei]
-    if not done:
-        return ok(subject, f"{held}; no harvests yet to reckon a rate from")
-    newest = max(h.started_at for h in done)
-    recent = [h for h in done if h.started_at > newest - _MONTH]
-    span = max(newest - min(h.started_at for h in recent), 86_400)
-    days = wei * span // sum(h.cost_wei for h in recent) // 86_400
-    text = f"{held}, about {days:,} days at the rate of the last {duration(span)}"
-    return ok(subject, text) if days > 14 else warn(subject, text, send)
+def _runway(app: App, chain: str, owner: Address, signer: str) -> Row:
+    """Say how long the gas money lasts at the rate of the journal's last month, and what to send."""
+    from keeper.cli.runway import lasts, runway_of
+
+    context = app.contexts[chain]
+    subject, symbol = f"{chain} gas", context.chain.facts.native_symbol
+    found = runway_of(app, chain, owner)
+    held = f"{signer} ({address_short(owner)}) holds {native(found.balance_wei, symbol)}"
+    if found.balance_wei == 0:
+        return fail(subject, held, f"send {symbol} to {address_long(owner)}", ExitCode.REFUSED)
+    if found.days is None:
+        return ok(subject, f"{held}; too little was spent yet to reckon how long it lasts")
+    text = f"{held}, which {lasts(found)}"
+    if not found.low:
+        return ok(subject, text)
+    return warn(subject, text, f"send {native(found.top_up_wei, symbol)} to {address_long(owner)}")

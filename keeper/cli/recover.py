@@ -144,7 +144,7 @@ def _healthy(loaded: Loaded) -> int:
     for harvest in compounds:
         say(f"  `keeper run` goes on with the compound {harvest.id} of {harvest.position_id}")
     for one in seen:
-        text = f"{short_id(one.track.intent.id)} ({state_word(one.track)}): {next_step(one)}"
+        text = f"{short_id(one.track.intent.id)} ({state_word(one)}): {next_step(one)}"
         for line in wrapped(text, 2):
             say(f"  {line}")
     return ExitCode.OK

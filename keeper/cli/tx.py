@@ -84,7 +84,7 @@ def _row(seen: Seen) -> tuple[str, ...]:
     return (
         short_id(intent.id),
         "-" if intent.nonce is None else str(intent.nonce),
-        state_word(seen.track),
+        state_word(seen),
         seen.position or "-",
         intent.label,
         age(seen, int(time.time())),
@@ -115,7 +115,7 @@ def _print(seen: Seen) -> None:
     intent, receipt = seen.track.intent, seen.track.receipt
     symbol = seen.facts.native_symbol if seen.facts else ""
     final = ", final" if seen.track.final else ""
-    say(f"{short_id(intent.id)}  {state_word(seen.track)}{final}: {intent.label}")
+    say(f"{short_id(intent.id)}  {state_word(seen)}{final}: {intent.label}")
     whose = f"{seen.position}, leg {intent.leg_index + 1} of compound {intent.harvest_id}" if intent.harvest_id else "-"
     rows = [
         ("id", intent.id),

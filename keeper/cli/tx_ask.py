@@ -22,6 +22,7 @@ from keeper.errors import LaneHeld, Transient
 from keeper.store import open_store
 
 if TYPE_CHECKING:
+    from keeper.app import App
     from keeper.config.loader import Loaded
     from keeper.domain.journal import Track
 
@@ -39,6 +40,14 @@ _STEP: Final = (9, 8)
 #: Seconds between two looks at the journal.
 _PAUSE: Final = 0.25
 
+#: Seconds after which a higher bid that has not come does not come.
+_PATIENCE: Final = 5.0
+
+_IN_VAIN: Final = (
+    "no higher bid is within the limits, or the compound is not worth more; the log says which (`tx.stuck`). Raise it "
+    "and reload (SIGHUP), wait for cheaper gas, or cancel it"
+)
+
 _UNMINED: Final = (IntentState.SIGNED, IntentState.BROADCAST)
 
 
@@ -50,8 +59,10 @@ class _Wish:
     loaded: Loaded
     before: Seen
     json: bool
-    #: Hashes and states that were told already.
+    #: What was told already.
     told: set[str] = field(default_factory=set)
+    #: Monotonic seconds since which the wish is known to have been heard.
+    heard_at: float | None = None
 
     @property
     def track(self) -> Track:
@@ -195,9 +206,23 @@ def _watch(wish: _Wish, seconds: int, between: Callable[[float], None]) -> int:
         ended = _ended(wish, track)
         if ended is not None:
             return _end(wish, track, *ended)
+        if _heard_in_vain(wish):
+            return _end(wish, track, ExitCode.REFUSED, _IN_VAIN)
         if time.monotonic() >= deadline:
             return _end(wish, track, ExitCode.PENDING, _still(wish))
         between(_PAUSE)
+
+
+def _heard_in_vain(wish: _Wish) -> bool:
+    """Whether the wish for a higher bid was taken up some seconds ago, and no bid came of it."""
+    if wish.what != SPEED_UP or not wish.before.held:
+        return False
+    with open_journal(wish.loaded) as store:
+        waiting = store is not None and store.get_flag(ask_key(SPEED_UP, wish.track.intent.id)) is not None
+    if waiting:
+        return False
+    wish.heard_at = wish.heard_at or time.monotonic()
+    return time.monotonic() - wish.heard_at > _PATIENCE
 
 
 def _now(wish: _Wish) -> Track:
@@ -288,6 +313,7 @@ def _here(wish: _Wish, seconds: int) -> int:
         open_session(loaded, level=quiet(loaded, options.overrides)) as session,
         session.open_app(loaded, Mode.LIVE) as app,
     ):
+        _price_gas(app, intent.chain)
         flight = app.flight(intent.chain, intent.sender)
         why = "asked to be cancelled" if wish.what == CANCEL else ""
 
@@ -302,3 +328,13 @@ def _here(wish: _Wish, seconds: int) -> int:
         if _now(wish).intent.state in _UNMINED:
             flight.ask(intent.id, why, hurry=wish.what == SPEED_UP)
         return _watch(wish, seconds, look)
+
+
+def _price_gas(app: App, chain: str) -> None:
+    """Let the limits know what the gas token is worth: no fee is signed whose value is unknown."""
+    from keeper.engine.survey import survey
+
+    context = app.contexts[chain]
+    for assessment in survey(context.sure(), app.book(chain), record=False).assessments:
+        if assessment.case is not None:
+            context.prices_seen["native"] = assessment.case.valuation.native.high

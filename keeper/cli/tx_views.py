@@ -45,6 +45,8 @@ class Seen:
     stopped: str = ""
     #: Whether a person, or keeper itself, asked for it to be cancelled.
     cancel_asked: bool = False
+    #: Whether a reorg took a receipt of it back, and nothing has taken its place yet.
+    reorged: bool = False
 
     @property
     def top(self) -> Attempt | None:
@@ -63,12 +65,14 @@ def short_id(intent_id: str) -> str:
     return _LONG_PART.sub(lambda match: match[0][:8], intent_id)
 
 
-def state_word(track: Track) -> str:
+def state_word(seen: Seen) -> str:
     """Spell where it stands in a word or two."""
-    state = track.intent.state
+    track, state = seen.track, seen.track.intent.state
     if state in (IntentState.SIGNED, IntentState.BROADCAST):
         if track.attempts and track.attempts[-1].purpose is Purpose.CANCEL:
             return "cancelling"
+        if seen.reorged:
+            return "reorged"
         return "in flight" if state is IntentState.BROADCAST else "signed"
     return "final" if track.final and state is IntentState.CONFIRMED else state.value
 
@@ -129,9 +133,10 @@ def _waiting(seen: Seen) -> str:
         return f"asked to be cancelled; its cancel is signed at the next look{_nobody(seen)}"
     if seen.stopped:
         return f"it may still be mined, and is watched; nothing new is begun: {seen.stopped}"
+    back = "a reorg took its block away; it " if seen.reorged else ""
     text = (
-        "waits to be mined; the same bytes are sent again every minute, and outbid when the price of gas has passed "
-        f"them; `keeper tx speed-up {short}` and `keeper tx cancel {short}` do so now"
+        f"{back}waits to be mined; the same bytes are sent again every minute, and outbid when the price of gas has "
+        f"passed them; `keeper tx speed-up {short}` and `keeper tx cancel {short}` do so now"
     )
     return text + _nobody(seen)
 
@@ -203,6 +208,7 @@ def track_json(seen: Seen) -> dict[str, Any]:
         "open": is_open(track),
         "created_at": track.created_at,
         "cancel_asked": seen.cancel_asked,
+        "reorged": seen.reorged,
         "attempts": [_attempt_json(attempt) for attempt in track.attempts],
         "receipt": None
         if receipt is None

@@ -141,7 +141,7 @@ def examine(context: ChainContext, book: Book, owner: Address, scan: int, lookup
 
 
 def _last_used(context: ChainContext, owner: Address, mined: int, scan: int) -> list[tuple[int, str | None]]:
-    """Name the account's last transactions, the newest first; ``None`` from where the endpoints keep no more history."""
+    """Name the last transactions, the newest first; ``None`` from where the endpoints keep no more history."""
     found: list[tuple[int, str | None]] = []
     for nonce in range(mined - 1, max(mined - scan, 0) - 1, -1):
         try:

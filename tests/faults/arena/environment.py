@@ -51,4 +51,6 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         words = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise NotAvailable(f"safe-eth-py could not be installed here: {words[-1][:160] if words else 'no reason given'}")
+        raise NotAvailable(
+            f"safe-eth-py could not be installed here: {words[-1][:160] if words else 'no reason given'}"
+        )

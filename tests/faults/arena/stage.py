@@ -44,6 +44,11 @@ class Arena:
         self.genesis = int(anvil.rpc("eth_blockNumber"), 16)
         #: Hashes of different raw transactions in the order in which they were first seen on the wire.
         self.sent: list[str] = []
+        #: Whether the fault really happened; a reorg is told apart, because it comes later.
+        self.struck = False
+        self.reorged = False
+        #: Seconds by which the latest block was late: how busy this machine is, which is nobody's fault.
+        self.lateness = 0.0
         self._over = threading.Event()
         self._miner = threading.Thread(target=self._mine, name="miner", daemon=True)
         self._miner.start()
@@ -66,11 +71,12 @@ class Arena:
     def _mine(self) -> None:
         due = time.monotonic()
         while not self._over.is_set():
-            due = max(due + BLOCK_WALL, time.monotonic())
+            due = max(due, time.monotonic() - BLOCK_WALL) + BLOCK_WALL
             self._over.wait(due - time.monotonic())
             if not self._over.is_set():
                 with suppress(KeeperError, ValueError):
                     self.mine_one()
+                self.lateness = max(self.lateness, time.monotonic() - due)
 
     def mine_one(self) -> None:
         """Make one block now."""
@@ -91,7 +97,13 @@ class Arena:
 
     def at_send(self, number: int, action: Action, *, count: int | None = 1) -> None:
         """Meet the ``number``-th different transaction (from 1) with an action, the first time it is sent."""
-        self.proxy.add(Rule(action, (SEND,), count=count, when=lambda _m, params: self._index(params) == number))
+
+        def when(_method: str, params: list[Any]) -> bool:
+            struck = self._index(params) == number
+            self.struck = self.struck or struck
+            return struck
+
+        self.proxy.add(Rule(action, (SEND,), count=count, when=when))
 
     def from_send(self, number: int, start: Callable[[], None]) -> None:
         """Begin something when the node has taken the ``number``-th different transaction."""
@@ -119,6 +131,7 @@ class Arena:
             if receipt is not None:
                 head = int(self.node.anvil.rpc("eth_blockNumber"), 16)
                 self.node.reorg_without_return(head - int(receipt["blockNumber"], 16) + 1)
+                self.reorged = True
 
     # -------------------------------------------------------------------------------------------------------- verdict
 

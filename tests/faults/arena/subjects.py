@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sqlite3
-import subprocess
 import sys
+import threading
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from keeper.devnet.accounts import FARMER
 from tests.faults.arena import counter
+from tests.faults.arena.crew import Crew
 from tests.faults.arena.environment import arena_python
 from tests.faults.arena.stage import BLOCK_WALL, HTTP_SECONDS, SCALE, Arena
 from tests.faults.stage import Knobs, config_text
@@ -47,6 +46,9 @@ class Fighter(Protocol):
     def counts(self) -> dict[str, int]:
         """How often each intent was executed, by the chain."""
 
+    def said(self) -> str:
+        """What its processes wrote."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
@@ -73,13 +75,13 @@ PATTERNS: Final = (
 class Scripted:
     """A pattern's processes."""
 
-    def __init__(self, arena: Arena, pattern: Pattern, workers: int, python: Path) -> None:
+    def __init__(self, arena: Arena, pattern: Pattern, workers: int, crew: Crew) -> None:
         """Nothing is started yet."""
-        self.arena, self.pattern, self.python = arena, pattern, python
+        self.arena, self.pattern, self.crew = arena, pattern, crew
         total = INTENTS * workers
         #: The work is shared out: that is what a second worker is for.
         self.shares = [list(range(first, total, workers)) for first in range(workers)]
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[int] = []
         self._killed: set[int] = set()
 
     def start(self) -> None:
@@ -88,25 +90,24 @@ class Scripted:
 
     def kill(self) -> None:
         """SIGKILL the first worker; it is started again."""
-        with suppress(ProcessLookupError):
-            self._killed.add(self._running[0].pid)
-            os.kill(self._running[0].pid, signal.SIGKILL)
+        self._killed.add(self._running[0])
+        self.crew.kill(self._running[0])
 
     def mind(self) -> None:
         """Restart what was killed."""
-        for index, process in enumerate(self._running):
-            if process.pid in self._killed and process.poll() is not None:
+        for index, pid in enumerate(self._running):
+            if pid in self._killed and self.crew.ended(pid):
                 self._running[index] = self._launch(index)
 
     def finished(self) -> bool:
         """Whether every process has ended by itself."""
-        return all(p.poll() is not None and p.pid not in self._killed for p in self._running)
+        return all(self.crew.ended(pid) and pid not in self._killed for pid in self._running)
 
     def stop(self) -> None:
         """Kill what still runs."""
-        for process in self._running:
-            process.kill()
-            process.wait()
+        for pid in self._running:
+            self.crew.kill(pid)
+            self.crew.wait(pid, 5)
 
     def counts(self) -> dict[str, int]:
         """By the counter contract."""
@@ -116,7 +117,7 @@ class Scripted:
         """What they wrote, for whoever looks into a run."""
         return "".join(file.read_text(errors="replace") for file in sorted(self.arena.folder.glob("worker*")))
 
-    def _launch(self, share: int) -> subprocess.Popen[bytes]:
+    def _launch(self, share: int) -> int:
         folder = self.arena.folder
         orders = {
             "url": self.arena.proxy.url,
@@ -126,9 +127,7 @@ class Scripted:
             "done": str(folder / f"done-{share}"),
             "http": HTTP_SECONDS,
         }
-        command = [str(self.python), "-W", "ignore", str(_SCRIPTS / self.pattern.script), json.dumps(orders)]
-        with (folder / f"worker-{share}").open("ab") as output:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        return self.crew.start(_SCRIPTS / self.pattern.script, orders, folder / f"worker-{share}")
 
 
 class Keeper:
@@ -211,10 +210,32 @@ class Keeper:
             return []
 
 
-def fighter(arena: Arena, pattern: Pattern, workers: int, nursery: Nursery | None, *, install: bool = True) -> Any:
-    """Make one. Raises NotAvailable when its environment cannot be had."""
-    if not pattern.script:
-        assert nursery is not None
-        return Keeper(arena, nursery, workers)
-    python = arena_python(install=install) if pattern.foreign else Path(sys.executable)
-    return Scripted(arena, pattern, workers, python)
+class Stable:
+    """What all runs share: the forking parents, by environment, started when first needed. Use as a context manager."""
+
+    def __init__(self, *, install: bool) -> None:
+        """``install``: whether a missing environment may be made."""
+        self._install = install
+        self._lock = threading.Lock()
+        self._crews: dict[bool, Crew] = {}
+        self._nursery: Nursery | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for crew in self._crews.values():
+            crew.close()
+        if self._nursery is not None:
+            self._nursery.close()
+
+    def fighter(self, arena: Arena, pattern: Pattern, workers: int) -> Fighter:
+        """Make one. Raises NotAvailable when its environment cannot be had."""
+        with self._lock:
+            if not pattern.script:
+                self._nursery = self._nursery or Nursery()
+                return Keeper(arena, self._nursery, workers)
+            if pattern.foreign not in self._crews:
+                python = arena_python(install=self._install) if pattern.foreign else Path(sys.executable)
+                self._crews[pattern.foreign] = Crew(python)
+            return Scripted(arena, pattern, workers, self._crews[pattern.foreign])

@@ -8,6 +8,7 @@ import time
 from common import Orders, scaled
 from web3.exceptions import Web3RPCError
 
+log = logging.getLogger(__name__)
 orders = Orders.read()
 w3 = orders.connect()
 account = orders.account
@@ -34,7 +35,7 @@ while due := list(orders.open_ids()):
         try:
             process(intent)
         except Exception:
-            logging.exception("intent %s failed; it is tried again in the next cycle", intent)
+            log.exception("intent %s failed; it is tried again in the next cycle", intent)
         else:
             orders.finish(intent)
     time.sleep(scaled(60))

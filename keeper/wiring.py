@@ -129,12 +129,12 @@ class _Builder:
         self.leases: Leases | None = None
 
     def build(self) -> Wired:
-        from keeper.store import open_store
+        from keeper.store import forget, open_store
 
         plugins = load_plugins()
         path = self.journal or journal_path(self.loaded, self.mode)
         if self.mode is not Mode.LIVE and self.journal is None:
-            _forget(path)
+            forget(path)  # each rehearsal starts from the chain as it is
         store = open_store(path, now=self.clock.now)
         self.resources.callback(store.close)
         self.leases = self.resources.enter_context(Leases(store, self.clock))
@@ -358,12 +358,6 @@ def _aged(spec: PriceSpec, seconds: int) -> PriceSpec:
     return (
         PriceSpec(spec.kind, {**spec.settings, "max_age_seconds": limit + seconds}) if isinstance(limit, int) else spec
     )
-
-
-def _forget(path: Path) -> None:
-    """Remove a rehearsal's journal: each rehearsal starts from the chain as it is."""
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _kill_point(name: str | None) -> Callable[[str], None]:

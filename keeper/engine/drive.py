@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from keeper.domain.harvest import Harvest
+from keeper.domain.money import Address
+from keeper.domain.plan import LegKind
 from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.execute import Next, cannot_go_on, give_up, next_of, reset_patience
 from keeper.engine.flight import Flight, flight_of
@@ -192,7 +194,13 @@ class _Drive:
     def _ask(self, active: Sequence[Work]) -> list[Job]:
         """Ask the compounds that have moved what comes next; those that find no room ask again."""
         jobs: list[Job] = []
+        taken: set[tuple[Address, bytes]] = set()
         for work in active:
+            allowances = _allowances(work)
+            if taken & allowances:
+                self.waits[work.harvest.id].moved()  # its turn comes when the one before it has ended
+                continue
+            taken |= allowances
             if work.harvest.id not in self.asked:
                 continue
             del self.asked[work.harvest.id]
@@ -304,6 +312,12 @@ class _Drive:
         if not isinstance(ending, KeeperError):
             self.flight.works.pop(work.harvest.id, None)
         self.ended(work, ending)
+
+
+def _allowances(work: Work) -> set[tuple[Address, bytes]]:
+    """Tokens and spenders that a compound approves: two that share one would overwrite each other's amount."""
+    approvals = (leg for leg in work.plan.legs if leg.kind is LegKind.APPROVE)
+    return {(leg.to, leg.template[4:36]) for leg in approvals}
 
 
 def pending_text(slot: Slot) -> str:

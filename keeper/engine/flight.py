@@ -7,6 +7,7 @@ one durable commit, and after it come the orders to the wire, whose answers are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from keeper.domain.journal import AddReceipt, Change, MarkBroadcast, Reopen, Settle
@@ -43,6 +44,9 @@ __all__ = ["Flight", "flight_of"]
 #: Looks in a row that must show a hole below a waiting transaction before it is filled.
 _HOLE_LOOKS: Final = 3
 
+#: Seconds for which an unchanged newest block means that nothing else can have changed, whatever a node mixes up.
+_SAME_SECONDS: Final = 5.0
+
 #: More missing nonces than this are no accident of ours.
 _MAX_HOLES: Final = 16
 
@@ -63,6 +67,9 @@ class Flight:
         self.changed: set[str] = set()
         #: The last look.
         self.sight: Sight | None = None
+        #: The last one of ``look``, and when that was: every receipt and every block that mattered was asked for.
+        self._seen: Sight | None = None
+        self._seen_at = 0.0
         self._hole_looks = 0
         self._loaded = False
         #: Monotonic seconds since which somebody else's transaction waits.
@@ -107,17 +114,43 @@ class Flight:
             StoreUnavailable: the journal did not take it; nothing was sent.
         """
         self.load()
-        unmined = self.unmined
-        hashes = [attempt.hash for slot in unmined for attempt in slot.track.attempts]
-        settled = (slot.track.receipt for slot in self.slots.values())
-        heights = sorted({receipt.block_number for receipt in settled if receipt is not None})
-        self.sight = self.context.chain.sight(self.owner, hashes, heights)
+        before = self._seen
+        self.sight = self._seen = self._view()
         seen = Saw(self.sight, self._now(), self.context.prices_seen.get("native", 0))
-        self._run([(slot.track.intent.id, seen) for slot in self._in_order()])
+        slots = self.unmined if self.sight is before else self._in_order()
+        self._run([(slot.track.intent.id, seen) for slot in slots])
         self._hear_asks()
         self._mind_holes(self.sight)
         changed, self.changed = self.changed, set()
         return changed
+
+    def _view(self) -> Sight:
+        """Look at the chain, asking for no more than can have changed: nothing, while the newest block is the same."""
+        chain, seen, now = self.context.chain, self._seen, self._now()
+        if seen is not None and now - self._seen_at < _SAME_SECONDS and self._calm(seen) and chain.head() == seen.head:
+            return seen
+        self._seen_at = now
+        hashes = [attempt.hash for slot in self.unmined for attempt in slot.track.attempts]
+        receipts = (slot.track.receipt for slot in self.slots.values())
+        heights = sorted({receipt.block_number for receipt in receipts if receipt is not None})
+        known = {height: seen.canonical[height] for height in heights if height in seen.canonical} if seen else {}
+        if len(heights) > 1 and len(known) == len(heights):
+            # A block's hash stands for every block below it: while the highest is there, all are.
+            sight = chain.sight(self.owner, hashes, heights[-1:])
+            if sight.canonical.get(heights[-1]) == known[heights[-1]]:
+                return replace(sight, canonical={**known, **sight.canonical})
+        return chain.sight(self.owner, hashes, heights)
+
+    def _calm(self, sight: Sight) -> bool:
+        """Whether another look at the very same newest block could tell nothing new about any slot."""
+        for slot in self.slots.values():
+            receipt = slot.track.receipt
+            if receipt is not None:
+                if sight.canonical.get(receipt.block_number) != receipt.block_hash:
+                    return False
+            elif slot.state not in _UNMINED or slot.nonce < sight.nonces.latest:
+                return False
+        return True
 
     def ask(self, intent_id: str, why: str = "", *, hurry: bool = False) -> None:
         """Want an intent cancelled (``why``) or dearer (``hurry``). The race with its being mined is the machine's."""
@@ -199,13 +232,20 @@ class Flight:
             self.context.store.set_flag(ask_key("cancel", identity), why)
 
     def _forget_finished(self, touched: dict[str, Slot]) -> None:
-        for identity in touched:
-            slot = self.slots[identity]
-            if slot.track.final or (slot.state is IntentState.CANCELLED and not slot.track.attempts):
-                del self.slots[identity]
-                for what in ("cancel", "speed-up"):
-                    if self.context.store.get_flag(ask_key(what, identity)) is not None:
-                        self.context.store.set_flag(ask_key(what, identity), None)
+        finished = [
+            identity
+            for identity in touched
+            if (slot := self.slots[identity]).track.final
+            or (slot.state is IntentState.CANCELLED and not slot.track.attempts)
+        ]
+        if not finished:
+            return
+        asked = [*self.context.store.flags(ask_key("cancel", "")), *self.context.store.flags(ask_key("speed-up", ""))]
+        for identity in finished:
+            del self.slots[identity]
+            for key in asked:
+                if key.rpartition(":")[2] == identity:
+                    self.context.store.set_flag(key, None)
 
     # -------------------------------------------------------------------------------------------------- acting
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keeper.domain.journal import AddAttempt
+from keeper.domain.journal import AddAttempt, MarkBroadcast
 from keeper.domain.money import UsdWad
 from keeper.domain.plan import Call
-from keeper.domain.transaction import Attempt, Purpose, Simulation, TxRequest
+from keeper.domain.transaction import Attempt, AttemptState, Purpose, Simulation, TxRequest
 from keeper.engine.launch import attempt_of, cancel_call, sign_request
 from keeper.errors import PolicyDenied, RpcRejected, Transient
 from keeper.ports import Warrant
@@ -91,7 +91,9 @@ def sign(flight: Flight, slot: Slot, order: Sign) -> Attempt | None:
         flight.hold(slot, str(error))
         return None
     attempt = replace(attempt_of(intent, signed, head.number), purpose=order.purpose)
-    context.store.apply([AddAttempt(attempt, fee)])
+    # What was signed before may have left by now, whatever became of the answer: one at a time is unsent.
+    unsent = [MarkBroadcast(intent.id, a.hash) for a in slot.track.attempts if a.state is AttemptState.SIGNED]
+    context.store.apply([*unsent, AddAttempt(attempt, fee)])
     context.checkpoint("outbid" if order.purpose is Purpose.WORK else "cancel")
     return attempt
 

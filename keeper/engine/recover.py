@@ -68,6 +68,8 @@ class Finding:
     nonces: Nonces
     #: Oldest first.
     chapters: tuple[Chapter, ...] = ()
+    #: Transactions that do nothing, sent to the account itself: cancels, and nonces that were filled.
+    cancels: int = 0
     #: Transactions that are none of a configured position's, by hash.
     foreign: tuple[str, ...] = ()
     #: Transactions that could not be looked up.
@@ -119,7 +121,7 @@ def examine(context: ChainContext, book: Book, owner: Address, scan: int, lookup
     block, nonces = chain.head(), chain.nonces(owner)
     holdings = [h for h in book.holdings if h.position.owner == owner]
     shapes = _shapes(context, book, holdings, block)
-    reader = _Reader(shapes, holdings)
+    reader = _Reader(owner, shapes, holdings)
     for nonce, told in reversed(_last_used(context, owner, nonces.latest, scan)):
         receipt = chain.receipt(told) if told is not None else None
         call = lookup(told) if told is not None else None
@@ -134,6 +136,7 @@ def examine(context: ChainContext, book: Book, owner: Address, scan: int, lookup
         owner=owner,
         nonces=nonces,
         chapters=tuple(reader.chapters()),
+        cancels=reader.cancels,
         foreign=tuple(reader.foreign),
         unknown=reader.unknown,
         wallet=_wallet(context, holdings, block),
@@ -183,11 +186,11 @@ def _wallet(context: ChainContext, holdings: Sequence[Holding], block: BlockRef)
 class _Reader:
     """Sorts an account's transactions, in the order of their nonces, into compounds."""
 
-    def __init__(self, shapes: Mapping[str, Sequence[Leg]], holdings: Iterable[Holding]) -> None:
-        self.shapes = shapes
+    def __init__(self, owner: Address, shapes: Mapping[str, Sequence[Leg]], holdings: Iterable[Holding]) -> None:
+        self.owner, self.shapes = owner, shapes
         self.holdings = {h.position.id: h for h in holdings}
         self.foreign: list[str] = []
-        self.unknown = 0
+        self.cancels = self.unknown = 0
         self._done: list[tuple[str, list[Mined]]] = []
         self._open: dict[str, list[Mined]] = {}
         #: What may belong to several positions, such as an approval: it goes with what follows.
@@ -197,6 +200,9 @@ class _Reader:
     def read(self, nonce: int, receipt: Receipt, call: tuple[Address, bytes], timestamp: int) -> None:
         """Take in one transaction."""
         to, data = call
+        if to == self.owner and not data:
+            self.cancels += 1
+            return
         means = {p: leg for p, legs in self.shapes.items() if (leg := _meant(legs, to, data)) is not None}
         if not means:
             self.foreign.append(receipt.tx_hash)

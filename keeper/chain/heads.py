@@ -49,7 +49,7 @@ class Heads:
         member.head, member.heard_at = number, now
         member.probe_at = now + self.poll
         best = self._best(now)
-        member.lagging = best is not None and best - number > self.allowed
+        member.lagging = best is not None and best - number > self.allowed and not self._awaits()
         if member.lagging:
             member.probe_at = now + self.poll_lagging
 
@@ -76,6 +76,12 @@ class Heads:
         return [
             member.head for member in self._members if member.head is not None and now - member.heard_at < _FORGOTTEN
         ]
+
+    def _awaits(self) -> bool:
+        """Tell whether somebody's word is still to come: the first to be heard must not condemn the second."""
+        return len(self._members) >= _MANY and any(
+            member.head is None and member.wrong_id is None and member.paused_until <= 0 for member in self._members
+        )
 
     def _best(self, now: float) -> int | None:
         """Return the highest height; of three or more, a lone leader's is not believed, because the rest outvote it."""

@@ -70,7 +70,7 @@ FACTS = make_facts(multicall3=None, finality_tag=True)
 @given(worlds(), st.sets(st.integers(80, 101), max_size=3))
 def test_a_look_says_nothing_that_no_honest_endpoint_said(world, heights):
     ledger, fakes, honest = world
-    chain = chain_of(fakes, FACTS)
+    chain = chain_of(fakes, FACTS, block_seconds=12.0)
     wanted = [tx_hash(name) for name in [*NAMES, "never"]]
     try:
         sight = chain.sight(ME, wanted, sorted(heights))
@@ -97,7 +97,7 @@ def test_a_look_says_nothing_that_no_honest_endpoint_said(world, heights):
 @given(worlds(), st.integers(0, 3))
 def test_no_nonce_proof_is_made_up(world, nonce):
     ledger, fakes, _ = world
-    chain = chain_of(fakes, FACTS)
+    chain = chain_of(fakes, FACTS, block_seconds=12.0)
     with suppress(KeeperError):
         proof = chain.used_by(ME, nonce)
         if proof is not None:
@@ -110,7 +110,7 @@ def test_no_nonce_proof_is_made_up(world, nonce):
 @given(worlds())
 def test_agreed_answers_are_the_honest_ones(world):
     ledger, fakes, honest = world
-    chain = chain_of(fakes, FACTS)
+    chain = chain_of(fakes, FACTS, block_seconds=12.0)
     agreed = chain.agreed()
     top = max(ledger.head - fake.behind for fake in honest)
     with suppress(KeeperError):
@@ -150,7 +150,7 @@ def test_with_three_one_liar_stops_nothing(world):
         return
     for fake in fakes:
         fake.behind = 0
-    chain = chain_of(fakes, FACTS)
+    chain = chain_of(fakes, FACTS, block_seconds=12.0)
     sight = chain.sight(ME, [*ledger.receipts], [90])
     assert set(sight.receipts) == set(ledger.receipts)
     assert sight.canonical[90] == block_hash(90)

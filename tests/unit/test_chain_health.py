@@ -9,6 +9,7 @@ from chain_kit import Events, Server, make_facts, stub
 
 from keeper.chain.client import open_chain
 from keeper.chain.endpoint import Endpoint, WrongChain
+from keeper.chain.heads import Heads
 from keeper.chain.health import CIRCUIT_HOUR, CIRCUIT_PAUSE, CIRCUIT_ROW, Member
 from keeper.chain.reply import Answer, many, one
 from keeper.errors import (
@@ -260,6 +261,16 @@ def test_a_lone_leader_of_three_does_not_make_the_others_laggards(ledger, clock)
         chain.pool.hear(fakes[1], 100)
         chain.pool.hear(fakes[2], 100)
     assert [status.healthy for status in chain.status()] == [True, True, True]
+
+
+def test_the_first_to_be_heard_does_not_condemn_the_second():
+    members = [Member(Fake(Ledger(), name)) for name in "abc"]
+    heads = Heads(members, 12.0, 2)
+    for member, height in zip(members, (10**6, 100, 101), strict=True):
+        heads.hear(member, height, 1.0)
+    assert [member.lagging for member in members] == [False, False, False]
+    heads.hear(members[2], 90, 2.0)
+    assert members[2].lagging
 
 
 def test_a_chain_that_stands_still_is_told_once_and_so_is_its_return(ledger, clock):

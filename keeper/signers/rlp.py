@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 __all__ = ["Item", "decode", "encode", "number"]
 
 #: What RLP can say: bytes, or a list of such items.
 Item: TypeAlias = "bytes | Sequence[Item]"
+
+#: Heads of short strings, by length.
+_SHORT: Final = tuple(bytes([0x80 + size]) for size in range(56))
 
 
 def number(value: int) -> bytes:
@@ -19,8 +22,11 @@ def number(value: int) -> bytes:
 def encode(item: Item) -> bytes:
     """Encode bytes or nested lists of bytes."""
     if isinstance(item, bytes):
-        return item if len(item) == 1 and item[0] < 0x80 else _head(len(item), 0x80) + item
-    body = b"".join(encode(part) for part in item)
+        size = len(item)
+        if size == 1 and item[0] < 0x80:
+            return item
+        return (_SHORT[size] if size < 56 else _head(size, 0x80)) + item
+    body = b"".join([encode(part) for part in item])
     return _head(len(body), 0xC0) + body
 
 

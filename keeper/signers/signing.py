@@ -7,6 +7,7 @@ deterministic nonces (RFC 6979) and low s, so the bytes equal those of every oth
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Final
 
 from coincurve import PrivateKey, PublicKey
@@ -115,7 +116,12 @@ def decode_signed(raw: bytes) -> TxRequest:
 
 def address_of(public: PublicKey) -> Address:
     """Return the account that a public key controls."""
-    return Address("0x" + keccak(public.format(compressed=False)[1:])[-20:].hex())
+    return _account(public.format(compressed=False))
+
+
+@lru_cache(maxsize=64)  # the same few accounts sign, and each signature is checked twice
+def _account(point: bytes) -> Address:
+    return Address("0x" + keccak(point[1:])[-20:].hex())
 
 
 def _body(request: TxRequest) -> list[rlp.Item]:

@@ -16,6 +16,8 @@ contract BenchFarm {
         uint256 accRewardPerShare;
     }
 
+    event Transfer(address indexed from, address indexed to, uint256 value);
+
     uint256 private constant PER_BLOCK = 1e18;
 
     Pool[] public poolInfo;
@@ -40,15 +42,36 @@ contract BenchFarm {
         }
     }
 
+    /// Stakes for an owner in the first pools.
+    function join(address owner, uint256 pools) external {
+        for (uint256 p = 0; p < pools; p++) {
+            userInfo[p][owner] = User(1e18, 0);
+        }
+    }
+
+    /// Pays what is pending and adds to the stake; with an amount of 0 it is a harvest.
+    function deposit(uint256 pid, uint256 amount) external {
+        User storage user = userInfo[pid][msg.sender];
+        uint256 perShare = _perShare(pid);
+        uint256 pending = user.amount * perShare / 1e12 - user.rewardDebt;
+        user.amount += amount;
+        user.rewardDebt = user.amount * perShare / 1e12;
+        balanceOf[msg.sender] += pending;
+        emit Transfer(address(this), msg.sender, pending);
+    }
+
     function pendingReward(uint256 pid, address owner) external view returns (uint256) {
-        Pool storage pool = poolInfo[pid];
         User storage user = userInfo[pid][owner];
-        uint256 perShare = pool.accRewardPerShare;
+        return user.amount * _perShare(pid) / 1e12 - user.rewardDebt;
+    }
+
+    function _perShare(uint256 pid) private view returns (uint256 perShare) {
+        Pool storage pool = poolInfo[pid];
+        perShare = pool.accRewardPerShare;
         uint256 supply = BenchFarm(address(this)).balanceOf(address(this));
         if (block.number > pool.lastRewardBlock && supply != 0) {
             uint256 reward = (block.number - pool.lastRewardBlock) * PER_BLOCK * pool.allocPoint / totalAllocPoint;
             perShare += reward * 1e12 / supply;
         }
-        return user.amount * perShare / 1e12 - user.rewardDebt;
     }
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.bench import farm, measure
+from tests.bench import farm, measure, sending
 
 
 def main() -> int:
@@ -31,10 +31,12 @@ def main() -> int:
             rows += measure.memory(node.url, sizes)
     rows += measure.start_up(9)
     rows += measure.one_shot(5)
+    rows += sending.throughput(3 if options.quick else 7)
+    rows += sending.blocks_and_items((64,) if options.quick else (1, 16, 64))
+    rows += sending.journal(15 if options.quick else 40)
     print(f"{'':5}{'':4}{'figure':>9}  {'pass line':>9}")
     for row in rows:
-        mark = "ok" if row.ok else "MISS"
-        print(f"{row.target:5}{mark:5}{row.value:8.2f}{row.unit:<3}<= {row.limit:<6g}  {row.what}")
+        print(row.text)
     print(f"{time.perf_counter() - begun:.0f} s")
     figures = [asdict(row) | {"ok": row.ok} for row in rows]
     options.output.write_text(json.dumps(figures, indent=1) + "\n")

@@ -35,13 +35,24 @@ class Row:
 
     target: str
     what: str
-    value: float
-    limit: float
+    #: ``None``: not run here; then ``unit`` says why.
+    value: float | None
+    #: ``None``: only told.
+    limit: float | None
     unit: str
 
     @property
     def ok(self) -> bool:
-        return self.value <= self.limit
+        return self.value is None or self.limit is None or self.value <= self.limit
+
+    @property
+    def text(self) -> str:
+        """One line of the table."""
+        if self.value is None:
+            return f"{self.target:5}{'-':5}{'not run':>11}{'':13}{self.what}: {self.unit}"
+        mark = "" if self.limit is None else "ok" if self.ok else "MISS"
+        line = "" if self.limit is None else f"<= {self.limit:<6g}"
+        return f"{self.target:5}{mark:5}{self.value:8.2f}{self.unit:<3}{line:11}{self.what}"
 
 
 class Floor:

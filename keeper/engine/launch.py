@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keeper.domain.journal import AddAttempt, AddIntent, Settle, Track
-from keeper.domain.money import Address, UsdWad
+from keeper.domain.money import Address, UsdWad, usd_text
 from keeper.domain.plan import Call, LegKind
 from keeper.domain.transaction import (
     Attempt,
@@ -51,6 +51,7 @@ def launch(flight: Flight, jobs: Sequence[Job]) -> list[tuple[Track, KeeperError
         raise Refused(f"paused: {why}; nothing new is signed until `keeper resume`")
     nonces = _nonces(flight, len(jobs))
     fees = [context.chain.l1_fee_wei(job.call.data) for job in jobs]
+    _check_l1(flight, jobs, fees)
     _check_funds(flight, jobs, fees)
     intents = [_intent(flight, job) for job in jobs]
     context.store.apply([AddIntent(intent) for intent in intents])
@@ -237,6 +238,21 @@ def _nonces(flight: Flight, count: int) -> tuple[int, ...]:
         )
     say_foreign_waits(context, flight.owner, sight.nonces.pending - 1)
     return allocation.nonces
+
+
+def _check_l1(flight: Flight, jobs: Sequence[Job], l1_fees: Sequence[int]) -> None:
+    """Cap the L1 data fee apart: no bid limits it, and it can pass everything else on a quiet rollup.
+
+    Raises:
+        Refused: it alone is worth more than a transaction may cost.
+    """
+    cap = flight.context.limits.per_tx_usd
+    for job, wei in zip(jobs, l1_fees, strict=True):
+        if (usd := job.work.valuation.gas_cost(wei)) > cap:
+            text = (
+                f"{job.call.label}: the L1 data fee alone is {usd_text(usd)} now, above limits.per_tx {usd_text(cap)}"
+            )
+            raise Refused(f"{text}; waiting for it to fall")
 
 
 def _check_funds(flight: Flight, jobs: Sequence[Job], l1_fees: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ _TWO_BLOCKS_PERCENT: Final = 127
 #: Nodes take a replacement when both fields rise by a tenth; an eighth survives their roundings.
 _STEP: Final = (9, 8)
 
-#: A bid is never more than this many times what the next block costs.
+#: A bid is never more than this many times what the next block costs, but where a pool asks for more to replace one.
 MARKET_MULTIPLE: Final = 5
 
 #: "... gas tip cap 1500000000, minimum needed 25000000000" (geth, bsc, bor).
@@ -83,16 +83,18 @@ def replacement(
         tip_cap_wei: tip that may not be passed.
         floor_wei: tip that a node has asked for.
     """
-    least_fee, least_tip = _raised(top.max_fee_wei), _raised(top.max_tip_wei)
+    most = MARKET_MULTIPLE * max(fees.price_wei, 1)
+    if tip_cap_wei is None:
+        floor_wei = 0 if floor_wei > most else floor_wei  # a word of a node is no reason to pay anything
+    pays_no_tip = tip_cap_wei == top.max_tip_wei == 0
+    least_fee, least_tip = _raised(top.max_fee_wei), 0 if pays_no_tip else _raised(top.max_tip_wei)
     tip = max(fees.tip_wei, least_tip, floor_wei)
-    wanted = max(_wanted(fees), least_fee, fees.base_fee_wei + tip)
-    limits = [cap for cap in caps if cap is not None]
-    bid = min([wanted, MARKET_MULTIPLE * max(fees.price_wei, 1), *limits])
-    if bid < max(least_fee, fees.price_wei, tip):
-        return None
     if tip_cap_wei is not None and tip > max(tip_cap_wei, fees.tip_wei):
         return None
-    return Bid(bid, tip)
+    # The market's multiple does not forbid the smallest step: the bytes before it already offer as much.
+    wanted = max(min(_wanted(fees), most), least_fee, fees.base_fee_wei + tip)
+    bid = min([wanted, *(cap for cap in caps if cap is not None)])
+    return Bid(bid, tip) if bid >= max(least_fee, fees.price_wei, tip) else None
 
 
 def still_minable(top: Attempt, fees: FeeQuote) -> bool:
@@ -111,4 +113,4 @@ def _wanted(fees: FeeQuote) -> int:
 
 
 def _raised(wei: int) -> int:
-    return -(-wei * _STEP[0] // _STEP[1])
+    return max(-(-wei * _STEP[0] // _STEP[1]), wei + 1)

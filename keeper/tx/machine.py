@@ -8,12 +8,14 @@ What it holds to, whatever the events:
 - it orders nothing on the wire but hashes of attempts on record, all with the same nonce;
 - it settles only by a receipt whose block is canonical and deep enough, or by the proof of a foreign transaction there;
 - a missing receipt proves nothing; a reorg is a changed canonical hash, and then the same bytes go out first;
-- what was given up once (a cancel signed, or settled as cancelled) never works again: only cancels are signed for it.
+- what was given up once (a person asked, a cancel signed, or settled as cancelled) never works again: only cancels are
+  signed for it, and work that a person or a reorg gave up is not sent again either.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from keeper.domain.journal import AddReceipt, Change, Finalise, MarkBroadcast, Reopen, Settle
 from keeper.domain.money import UsdWad
@@ -42,6 +44,8 @@ from keeper.tx.slot import (
 )
 
 __all__ = ["step"]
+
+_CAME_BACK: Final = "its nonce came back after it was given up"
 
 
 def step(slot: Slot, event: Event, rules: Rules) -> Step:
@@ -76,7 +80,7 @@ def _woke(slot: Slot, at: float) -> Step:
         return _settle(slot, IntentState.CANCELLED)  # killed before anything was signed
     if not _unmined(slot):
         return Step(slot)
-    return Step(replace(slot, quoted_at=at), (), (Send(slot.top.hash),))
+    return Step(replace(slot, quoted_at=at), (), (Quote() if _dead(slot) else Send(slot.top.hash),))
 
 
 def _signed(slot: Slot, attempt: Attempt, at: float) -> Step:
@@ -84,7 +88,7 @@ def _signed(slot: Slot, attempt: Attempt, at: float) -> Step:
     if intent.state is IntentState.PLANNED:
         intent = replace(intent, state=IntentState.SIGNED, nonce=attempt.nonce)
     track = replace(slot.track, intent=intent, attempts=(*slot.track.attempts, attempt))
-    slot = replace(slot, track=track, quoted_at=at, hurry=False, refused="", refusals=0, told=False)
+    slot = replace(slot, track=track, quoted_at=at, hurry=False, refused="", refusals=0, told=False, behind=False)
     return Step(slot, (), (Send(attempt.hash),) if _unmined(slot) else ())
 
 
@@ -104,6 +108,15 @@ def _answered(slot: Slot, event: Answered) -> Step:
     return Step(replace(slot, sent_at=event.at), changes)
 
 
+def _dead(slot: Slot) -> bool:
+    """Whether its newest bytes do work that was given up: they are not offered again.
+
+    What looks hopeless, and could not be cancelled within the limits either, rides on.
+    """
+    given_up = bool(slot.giving_up) or (bool(slot.hopeless) and not slot.told)
+    return given_up and slot.top.purpose is Purpose.WORK
+
+
 def _marked(slot: Slot, tx_hash: str) -> Slot:
     attempts = tuple(replace(a, state=AttemptState.BROADCAST) if a.hash == tx_hash else a for a in slot.track.attempts)
     intent = slot.track.intent
@@ -115,6 +128,8 @@ def _marked(slot: Slot, tx_hash: str) -> Slot:
 def _asked(slot: Slot, why: str, *, hurry: bool) -> Step:
     if slot.state is IntentState.PLANNED and why:
         return _settle(slot, IntentState.CANCELLED)
+    if slot.state is IntentState.MINED:  # too late, unless a reorg takes it back
+        return Step(replace(slot, giving_up=slot.giving_up or why))
     if not _unmined(slot):
         return Step(slot)
     first = bool(why) and not slot.cancelling
@@ -125,36 +140,33 @@ def _asked(slot: Slot, why: str, *, hurry: bool) -> Step:
 def _offered(slot: Slot, offer: Offer, at: float, rules: Rules) -> Step:
     """Outbid, cancel, or hold; by one rule.
 
-    Give up when a person asked, when the call would fail now, when every endpoint refuses the bytes for good, or when
-    gas has left it behind at a price that is not worth it for longer than the deadline. Otherwise outbid when gas has
-    left it behind, when it was passed over for some blocks, or when a person hurries. Hold at every ceiling.
+    Give up when a person asked, when it is its turn and the call would fail now, when every endpoint refuses the bytes
+    for good, or when gas has left it behind at a price that is not worth it for longer than the deadline. Otherwise
+    outbid when gas has left it behind, when it was passed over for some blocks in its turn, when it is refused as too
+    cheap, or when a person hurries; so too a cancel. Hold at every ceiling, and stay on offer.
     """
     if not _unmined(slot):
         return Step(slot)
-    behind = not still_minable(slot.top, offer.fees)
-    slot = replace(slot, quoted_at=at, hopeless=_hopeless(slot, offer, rules, behind=behind))
-    passed_over = offer.head - slot.top.signed_block >= rules.bump_blocks
+    was_behind, behind = slot.behind, not still_minable(slot.top, offer.fees)
+    slot = replace(slot, quoted_at=at, behind=behind, hopeless=_hopeless(slot, offer, rules, behind=behind))
+    purpose = Purpose.CANCEL if slot.cancelling or slot.hopeless else Purpose.WORK
     kind = refusal(slot.refused, rules.words) if slot.refused else None
-    if kind is Refusal.FUNDS:
+    if kind is Refusal.FUNDS and slot.top.purpose is purpose:
         return _hold(slot, f"the account cannot pay for it: {slot.refused}")
-    if slot.cancelling or slot.hopeless:
-        if slot.top.purpose is Purpose.CANCEL and not (behind or passed_over):
+    passed_over = slot.turn is not None and offer.head - max(slot.turn, slot.top.signed_block) >= rules.bump_blocks
+    if slot.top.purpose is purpose:
+        came_back = not behind and not slot.hurry and (was_behind or not passed_over)
+        if kind is Refusal.UNDERPRICED and came_back and floor_in(slot.refused) <= slot.top.max_tip_wei:
+            # Gas has come back to the price of these bytes.
+            return Step(replace(slot, refused="", refusals=0, told=False), (), (Send(slot.top.hash),))
+        if not (behind or passed_over or slot.hurry or kind in (Refusal.UNDERPRICED, Refusal.REPLACEMENT)):
             return Step(slot)
-        return _bid(slot, offer, Purpose.CANCEL, offer.cancel_caps, rules)
-    return _go_on(slot, offer, kind, rules, behind=behind, passed_over=passed_over)
-
-
-def _go_on(slot: Slot, offer: Offer, kind: Refusal | None, rules: Rules, *, behind: bool, passed_over: bool) -> Step:
-    if kind is Refusal.UNDERPRICED and not (behind or slot.hurry) and floor_in(slot.refused) <= slot.top.max_tip_wei:
-        # Gas has come back to the price of these bytes.
-        return Step(replace(slot, refused="", refusals=0, told=False), (), (Send(slot.top.hash),))
-    if not (behind or passed_over or slot.hurry or kind in (Refusal.UNDERPRICED, Refusal.REPLACEMENT)):
-        return Step(slot)
-    return _bid(slot, offer, Purpose.WORK, (*offer.work_caps, offer.budget_wei), rules)
+    caps = offer.cancel_caps if purpose is Purpose.CANCEL else (*offer.work_caps, offer.budget_wei)
+    return _bid(slot, offer, purpose, caps, rules)
 
 
 def _hopeless(slot: Slot, offer: Offer, rules: Rules, *, behind: bool) -> str:
-    if not offer.passes:
+    if not offer.passes and slot.turn is not None:  # before its turn it may need what is mined before it
         return "its call would fail now"
     kind = refusal(slot.refused, rules.words) if slot.refusals >= rules.sightings else None
     waited = offer.head - slot.track.attempts[0].signed_block
@@ -173,11 +185,15 @@ def _bid(slot: Slot, offer: Offer, purpose: Purpose, caps: tuple[int | None, ...
     if bid is None:
         price = f"gas is {offer.fees.price_wei / 10**9:.4g} gwei"
         return _hold(slot, f"{price}, and no higher bid for its {purpose} is within the limits")
-    return Step(slot, (), (Sign(bid, purpose),))
+    changes: tuple[Change, ...] = ()
+    if slot.top.state is AttemptState.SIGNED:  # what is outbid is taken for sent
+        changes = (MarkBroadcast(slot.track.intent.id, slot.top.hash),)
+        slot = _marked(slot, slot.top.hash)
+    return Step(slot, changes, (Sign(bid, purpose),))
 
 
 def _hold(slot: Slot, why: str) -> Step:
-    return Step(replace(slot, told=True), (), () if slot.told else (Tell("stuck", why),))
+    return Step(replace(slot, told=True, hurry=False), (), () if slot.told else (Tell("stuck", why),))
 
 
 # -------------------------------------------------------------------------------------------------- what the chain says
@@ -187,7 +203,7 @@ def _saw(slot: Slot, event: Saw, rules: Rules) -> Step:
     if slot.track.final or slot.state is IntentState.PLANNED:
         return Step(slot)
     if slot.state is IntentState.CANCELLED and slot.track.receipt is None:
-        return _saw_foreign(slot, event.sight, rules)
+        return _saw_foreign(slot, event, rules)
     steps = [_with_receipt(slot, event, rules)]
     slot = steps[0].slot
     if slot.track.receipt is not None:
@@ -200,7 +216,7 @@ def _saw(slot: Slot, event: Saw, rules: Rules) -> Step:
 def _with_receipt(slot: Slot, event: Saw, rules: Rules) -> Step:
     """Bring the receipt on record in step with the agreed look. Only canonical blocks count."""
     sight, known = event.sight, slot.track.receipt
-    found = next((r for a in slot.track.attempts if (r := sight.receipts.get(a.hash)) and _canonical(sight, r)), None)
+    found = _found(slot, sight)
     steps = []
     if known is not None:
         slot = replace(slot, sightings=slot.sightings + 1 if _shorter(sight, known) else 0)
@@ -213,6 +229,16 @@ def _with_receipt(slot: Slot, event: Saw, rules: Rules) -> Step:
             return steps[0]
     if found is None or not _unmined(slot):
         return Step(slot)
+    return _joined([*steps, _mined(slot, found, event)])
+
+
+def _found(slot: Slot, sight: Sight) -> Receipt | None:
+    """Return the receipt of one of its transactions that is in a canonical block."""
+    receipts = (sight.receipts.get(attempt.hash) for attempt in slot.track.attempts)
+    return next((receipt for receipt in receipts if receipt is not None and _canonical(sight, receipt)), None)
+
+
+def _mined(slot: Slot, found: Receipt, event: Saw) -> Step:
     cost = UsdWad(found.cost_wei * event.native_usd // 10**18)
     intent = replace(slot.track.intent, state=IntentState.MINED)
     attempts = tuple(
@@ -220,8 +246,7 @@ def _with_receipt(slot: Slot, event: Saw, rules: Rules) -> Step:
         for a in slot.track.attempts
     )
     slot = replace(slot, track=replace(slot.track, intent=intent, attempts=attempts, receipt=found), sightings=0)
-    steps.append(Step(slot, (AddReceipt(slot.track.intent.id, found, cost),)))
-    return _joined(steps)
+    return Step(slot, (AddReceipt(slot.track.intent.id, found, cost),))
 
 
 def _deepen(slot: Slot, sight: Sight, rules: Rules) -> Step:
@@ -253,16 +278,15 @@ def _wait(slot: Slot, event: Saw, rules: Rules) -> Step:
     if event.sight.nonces.latest > slot.nonce:
         slot = replace(slot, sightings=slot.sightings + 1)
         return Step(slot, (), (Prove(slot.nonce),) if slot.sightings >= rules.sightings else ())
-    slot = replace(slot, sightings=0)
+    head, its_turn = event.sight.head.number, event.sight.nonces.latest == slot.nonce
+    slot = replace(slot, sightings=0, turn=(head if slot.turn is None else slot.turn) if its_turn else None)
     orders: list[Order] = []
     quoted = slot.quoted_at if slot.quoted_at is not None else event.at
     pause = rules.bump_seconds if not slot.refused or slot.refusals > 1 else 0.0
     if slot.hurry or event.at - quoted >= pause:
         orders.append(Quote())
         slot = replace(slot, quoted_at=event.at)
-    # A call that is given up is not offered again.
-    dead = bool(slot.giving_up or slot.hopeless) and slot.top.purpose is Purpose.WORK
-    if not dead and (slot.sent_at is None or event.at - slot.sent_at >= rules.resend_seconds):
+    if not _dead(slot) and (slot.sent_at is None or event.at - slot.sent_at >= rules.resend_seconds):
         orders.append(Send(slot.top.hash))
     return Step(replace(slot, quoted_at=slot.quoted_at if slot.quoted_at is not None else event.at), (), tuple(orders))
 
@@ -280,13 +304,17 @@ def _proved(slot: Slot, event: Proved, rules: Rules) -> Step:
     return Step(settled.slot, settled.changes, (Tell("foreign", tx_hash),))
 
 
-def _saw_foreign(slot: Slot, sight: Sight, rules: Rules) -> Step:
-    """A nonce that a foreign transaction has: until that is final, a reorg can give it back."""
+def _saw_foreign(slot: Slot, event: Saw, rules: Rules) -> Step:
+    """A nonce that a foreign transaction has: until that is final, a reorg can give it back, or to one of ours."""
+    sight, found = event.sight, _found(slot, event.sight)
+    if found is not None:
+        back = _reopened(replace(slot, giving_up=_CAME_BACK), send=False)
+        return _joined([back, _mined(back.slot, found, event)])
     if sight.nonces.latest <= slot.nonce:
         slot = replace(slot, sightings=slot.sightings + 1)
         if slot.sightings < rules.sightings:
             return Step(slot)
-        return _reopened(replace(slot, giving_up="its nonce came back after it was given up"))
+        return _reopened(replace(slot, giving_up=_CAME_BACK))
     slot = replace(slot, sightings=0, foreign_block=slot.foreign_block or sight.head.number)
     assert slot.foreign_block is not None
     if not _final(sight, slot.foreign_block, rules):
@@ -298,17 +326,19 @@ def _saw_foreign(slot: Slot, sight: Sight, rules: Rules) -> Step:
 
 
 def _reopened(slot: Slot, *, send: bool = True) -> Step:
-    """Take the receipt back; the bytes that had it go out first. What was cancelled stays given up."""
+    """Take the receipt back; the bytes that had it go out first. What was cancelled stays given up, and is not sent."""
     was = slot.track.receipt
     given_up = slot.giving_up or ("it was given up before the reorg" if slot.state is IntentState.CANCELLED else "")
     intent = replace(slot.track.intent, state=IntentState.BROADCAST)
     attempts = tuple(replace(a, state=AttemptState.BROADCAST) for a in slot.track.attempts)
     track = replace(slot.track, intent=intent, attempts=attempts, receipt=None)
-    slot = replace(slot, track=track, giving_up=given_up, sightings=0, foreign_block=None, told=False)
-    first = was.tx_hash if was is not None else slot.top.hash
-    orders: tuple[Order, ...] = (Tell("reorged", first),)
-    if send and attempts:
-        orders = (*orders, Send(first))
+    slot = replace(
+        slot, track=track, giving_up=given_up, sightings=0, foreign_block=None, told=False, turn=None, behind=False
+    )
+    first = was.tx_hash if was is not None and not given_up else slot.top.hash
+    orders: tuple[Order, ...] = (Tell("reorged", was.tx_hash if was is not None else first),)
+    if send:
+        orders = (*orders, Quote() if _dead(slot) else Send(first))
     return Step(slot, (Reopen(intent.id),), orders)
 
 
@@ -316,7 +346,10 @@ def _settle(slot: Slot, state: IntentState) -> Step:
     intent = replace(slot.track.intent, state=state)
     mined = state is IntentState.CANCELLED and slot.track.receipt is not None
     told = (Tell("cancelled", slot.giving_up or slot.hopeless),) if mined else ()
-    return Step(replace(slot, track=replace(slot.track, intent=intent)), (Settle(intent.id, state),), told)
+    track = replace(slot.track, intent=intent, final=not slot.track.attempts)  # what was never signed cannot be mined
+    if state is IntentState.CANCELLED and not mined:
+        track = replace(track, attempts=tuple(replace(a, state=AttemptState.REPLACED) for a in track.attempts))
+    return Step(replace(slot, track=track), (Settle(intent.id, state),), told)
 
 
 def _canonical(sight: Sight, receipt: Receipt) -> bool:

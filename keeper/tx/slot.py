@@ -65,12 +65,16 @@ class Slot:
     sent_at: float | None = None
     #: Monotonic seconds when its price was last looked at, or when its newest attempt was sent.
     quoted_at: float | None = None
+    #: Block from which on its nonce was seen to be the next; ``None`` while one before it is unmined.
+    turn: int | None = None
     #: Looks in a row that showed its nonce used and none of its receipts.
     sightings: int = 0
     #: Why it is being given up; empty while it is not.
     giving_up: str = ""
     #: Why it should be given up by the last look at its price; that can pass, unlike ``giving_up``.
     hopeless: str = ""
+    #: By the last look at its price, the next block could not take it.
+    behind: bool = False
     #: A person wants it dearer, now.
     hurry: bool = False
     #: What nodes said when all of them refused its newest bytes, and how often.

@@ -110,21 +110,36 @@ def _standing(path: Path) -> Path:
 
 
 def _journal(loaded: Loaded) -> Row:
-    path = loaded.journal
-    if not path.is_file():
+    from keeper.store.marker import expected
+
+    path, belongs = loaded.journal, expected(loaded.journal)
+    if not path.is_file() and belongs is None:
         return skip("journal", f"none yet; the first start makes {path}")
-    move = "move it away and restore the last backup; send nothing before"
+    trouble, harvests = _unsound(path, belongs)
+    if trouble:
+        fix = "put its last backup there, or let `keeper recover` rebuild it; nothing is sent before"
+        return fail("journal", f"{path} {trouble}", fix, _TEMPORARY)
+    if not os.access(path, os.W_OK):
+        return fail("journal", f"{path} cannot be written", "chown it to this user", _TEMPORARY)
+    return ok("journal", f"{path} is sound, {harvests} harvests")
+
+
+def _unsound(path: Path, belongs: str | None) -> tuple[str, int]:
+    """Say what is the matter with the journal, empty when nothing is; and how many compounds it has."""
+    if not path.is_file():
+        return "was here and is gone", 0
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             harvests = connection.execute("SELECT count(*) FROM harvests").fetchone()[0]
+            own = connection.execute("SELECT value FROM meta WHERE key = 'journal_id'").fetchone()
     except sqlite3.Error as error:
-        return fail("journal", f"{path}: {error}", move, _TEMPORARY)
+        return f"cannot be read: {error}", 0
     if answer != "ok":
-        return fail("journal", f"{path} is damaged: {answer}", move, _TEMPORARY)
-    if not os.access(path, os.W_OK):
-        return fail("journal", f"{path} cannot be written", "chown it to this user", _TEMPORARY)
-    return ok("journal", f"{path} is sound, {harvests} harvests")
+        return f"is damaged: {answer}", 0
+    if belongs and (own is None or own[0] != belongs):
+        return "is another one than the one that belongs here", 0
+    return "", int(harvests)
 
 
 def _paused(loaded: Loaded) -> Iterator[Row]:

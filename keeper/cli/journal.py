@@ -18,6 +18,7 @@ from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.observation import Observation
 from keeper.errors import ConfigError, StoreUnavailable
 from keeper.store import open_store
+from keeper.store.marker import expected, missing
 
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded
@@ -53,8 +54,14 @@ class Known:
 
 @contextmanager
 def open_journal(loaded: Loaded) -> Iterator[SqliteStore | None]:
-    """Lend the journal, read-only; ``None`` when there is none yet."""
+    """Lend the journal, read-only; ``None`` when there is none yet.
+
+    Raises:
+        JournalMissing: it was here and is gone.
+    """
     if not loaded.journal.is_file():
+        if expected(loaded.journal) is not None:
+            raise missing(loaded.journal, "was here and is gone")
         yield None
         return
     store = open_store(loaded.journal, read_only=True)

@@ -15,7 +15,7 @@ import click
 from keeper.cli.journal import open_journal, transactions, want_position
 from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import amount, emit_json, say, table, usd, usd_text
-from keeper.cli.views import amounts, day, harvest_json
+from keeper.cli.views import amounts, day, harvest_json, tell
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 
 if TYPE_CHECKING:
@@ -170,9 +170,21 @@ def _print_harvests(harvests: Sequence[Harvest], *, as_csv: bool, none: str) -> 
         f"{done} compound{'' if done == 1 else 's'}: received {usd(totals['received_usd'])}, "
         f"compounded {usd(totals['compounded_usd'])}, gas {usd(totals['cost_usd'])}"
     )
+    recovered = sum(_recovered(h) for h in harvests)
+    if recovered:
+        tell(f"{recovered} of them were recovered from the chain: their amounts are exact, their dollars not known")
+
+
+def _recovered(harvest: Harvest) -> bool:
+    """Whether it was read from the chain after the journal was lost, so that nobody knows what it was worth then."""
+    return harvest.id.startswith("chain-")
 
 
 def _harvest_row(harvest: Harvest) -> tuple[str, ...]:
+    if _recovered(harvest):
+        compounded = amount(harvest.compounded) if harvest.compounded else "-"
+        when = day(harvest.finished_at or harvest.started_at)
+        return (when, harvest.position_id, harvest.state.value, amounts(harvest.received), "?", compounded, "?", "?")
     return (
         day(harvest.finished_at or harvest.started_at),
         harvest.position_id,

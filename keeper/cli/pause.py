@@ -10,8 +10,8 @@ import click
 from keeper.cli.exits import ExitCode
 from keeper.cli.journal import open_journal
 from keeper.cli.options import globals_of, json_option, load_config
-from keeper.cli.output import emit_json, say
-from keeper.cli.views import moment
+from keeper.cli.output import emit_json
+from keeper.cli.views import moment, tell
 from keeper.engine.pause import PAUSE, Pause, kill_pause, paused_text, stop_of
 from keeper.errors import StoreError
 from keeper.store import open_store
@@ -46,8 +46,8 @@ def command(reason: tuple[str, ...]) -> int:
     if globals_of().json:
         emit_json("keeper.pause/1", {"paused": pause_json(stop)})
     else:
-        say(stop_line(stop, since=False))
-        say("nothing is signed any more; what is already on its way can still be mined (`keeper tx list --open`)")
+        tell(stop_line(stop, since=False))
+        tell("nothing is signed any more; what is already on its way can still be mined (`keeper tx list --open`)")
     return ExitCode.OK
 
 

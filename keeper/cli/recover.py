@@ -20,9 +20,10 @@ from keeper.cli.journal import configured, open_journal
 from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import address_long, emit_json, say
 from keeper.cli.tx_views import next_step, short_id, state_word
-from keeper.cli.views import amounts, day, wrapped
+from keeper.cli.views import amounts, day, tell
 from keeper.errors import JournalMissing, StoreUnavailable
 from keeper.store import open_store
+from keeper.store.marker import expected
 
 if TYPE_CHECKING:
     from keeper.app import App
@@ -76,7 +77,7 @@ def command(ctx: click.Context, yes: bool, scan: int, wait: int) -> int:
     if not state.trouble:
         return _healthy(loaded)
     if not options.json:
-        say(state.trouble)
+        tell(state.trouble)
     with _stage(loaded) as app:
         found = _look(app, loaded, scan, wait, state)
     if not options.json:
@@ -95,8 +96,8 @@ def command(ctx: click.Context, yes: bool, scan: int, wait: int) -> int:
 
 def _state(loaded: Loaded) -> _State:
     """Judge the journal as a daemon would that is about to send."""
-    if not loaded.journal.is_file():
-        return _State(f"there is no journal at {loaded.journal}")
+    if not loaded.journal.is_file() and expected(loaded.journal) is None:
+        return _State(f"there is no journal at {loaded.journal}, and no trace of an earlier one")
     try:
         open_store(loaded.journal).close()
     except (JournalMissing, StoreUnavailable) as error:
@@ -144,9 +145,7 @@ def _healthy(loaded: Loaded) -> int:
     for harvest in compounds:
         say(f"  `keeper run` goes on with the compound {harvest.id} of {harvest.position_id}")
     for one in seen:
-        text = f"{short_id(one.track.intent.id)} ({state_word(one)}): {next_step(one)}"
-        for line in wrapped(text, 2):
-            say(f"  {line}")
+        tell(f"{short_id(one.track.intent.id)} ({state_word(one)}): {next_step(one)}", "  ")
     return ExitCode.OK
 
 
@@ -230,17 +229,24 @@ def _print(found: Finding) -> None:
         gained = [r for t in chapter.tokens if (r := _gained(found, claimed, t)).raw > 0]
         end = "put back into the farm" if chapter.finished else "NOT put back into the farm"
         say(f"  {day(chapter.mined[-1].timestamp)}  {chapter.position.id}: {amounts(gained)} claimed, {end}")
+    if found.cancels:
+        tell(f"{_many(found.cancels)} only used up a nonce", "  ")
     if found.foreign:
-        say(f"  {len(found.foreign)} other transactions of the account are none of a configured position's")
+        tell(f"{_many(len(found.foreign))} of the account belong to no configured position", "  ")
     if found.unknown:
-        say(f"  {found.unknown} transactions could not be looked up here; an archive endpoint may know them")
+        tell(f"{_many(found.unknown)} could not be looked up here; an archive endpoint may know more", "  ")
     for position, held in found.wallet.items():
+        tell(f"{position}: the wallet holds {amounts(held)}", "  ")
+    if found.wallet:
         text = (
-            f"{position}: the wallet holds {amounts(held)}. If that was claimed and not put back, put it back by hand: "
-            "keeper only spends what a compound of its own brings, and does not touch it"
+            "if some of that was claimed and not put back, put it back by hand: keeper spends what a compound of its "
+            "own brings, and touches nothing else"
         )
-        for line in wrapped(text, 2):
-            say(f"  {line}")
+        tell(text, "  ")
+
+
+def _many(count: int) -> str:
+    return "1 transaction" if count == 1 else f"{count} transactions"
 
 
 def _gained(found: Finding, claimed: Sequence[Any], token: Any) -> Any:
@@ -276,7 +282,7 @@ def _rebuild(loaded: Loaded, found: Sequence[Finding], state: _State) -> int:
         emit_json("keeper.recover/1", _json(found, state, code=ExitCode.OK, recovered=True))
         return ExitCode.OK
     count = f"{written} compound{'' if written == 1 else 's'}"
-    say(f"recovered: {loaded.journal} knows where the nonces begin, and {count} by the chain's own records")
+    tell(f"recovered: {loaded.journal} knows where the nonces begin, and {count} by the chain's own records")
     say("`keeper doctor` looks at everything else; `keeper run` goes on")
     return ExitCode.OK
 
@@ -301,6 +307,7 @@ def _json(found: Sequence[Finding], state: _State, *, code: ExitCode, recovered:
                     }
                     for chapter in one.chapters
                 ],
+                "cancels": one.cancels,
                 "foreign": list(one.foreign),
                 "unknown": one.unknown,
                 "wallet": {position: list(held) for position, held in one.wallet.items()},

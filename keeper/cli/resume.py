@@ -8,7 +8,7 @@ from keeper.cli.exits import ExitCode
 from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import emit_json, say
 from keeper.cli.pause import pause_json
-from keeper.cli.views import moment
+from keeper.cli.views import moment, tell
 from keeper.engine.pause import PAUSE, Pause, kill_pause, pause_of
 from keeper.store import open_store
 
@@ -38,5 +38,5 @@ def command() -> int:
         say("keeper was not paused")
     else:
         said = f"since {moment(before.since)} " if before.since is not None else ""
-        say(f"goes on; it was paused {said}({before.reason})")
+        tell(f"goes on; it was paused {said}({before.reason})")
     return ExitCode.REFUSED if file is not None else ExitCode.OK

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keeper.cli import Globals
+from keeper.cli.grid import room
 from keeper.cli.journal import Known, chain_now, configured, open_journal, read_known
 from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import address_long, address_short, duration, emit_json, gas_price, say, table, usd
 from keeper.cli.pause import pause_json, present_stop, stop_line
 from keeper.cli.runway import endpoint_line, endpoints_of, lasts
 from keeper.cli.tx_views import Seen, age, native, short_id, state_word, track_json
-from keeper.cli.views import ago, known_json, when_next
+from keeper.cli.views import ago, known_json, tell, when_next
 from keeper.domain.decision import Verdict
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.transaction import IntentState
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from keeper.strategy.runway import Runway
 
 __all__ = ["Live", "command", "daemon_state", "look"]
+
+#: Columns of a terminal on which every column has room.
+_WIDE = 90
 
 #: States of what the next look can still change for good.
 _UNSETTLED = (IntentState.PLANNED, IntentState.SIGNED, IntentState.BROADCAST, IntentState.MINED)
@@ -185,41 +189,46 @@ def _runway_json(chain: str, owner: Address, found: Runway) -> dict[str, Any]:
 def _print(loaded: Loaded, known: Sequence[Known], live: Live | None) -> None:
     now = chain_now(known)
     headers = ("position", "verdict", "staked", "pending", "threshold", "cost now", "next", "since")
-    table(headers, [_row(item, now) for item in known], right=(2, 3, 4, 5))
+    shown = len(headers) if (room() or _WIDE) >= _WIDE else -1
+    table(headers[:shown], [_row(item, now)[:shown] for item in known], right=(2, 3, 4, 5))
     for item in known:
         if item.decision and item.decision.verdict is Verdict.BLOCKED:
             why = item.decision.reasons[0].text.removeprefix(f"{item.position.id}: ")
-            say(f"  {item.position.id}: {why}")
+            tell(f"{item.position.id}: {why}", "  ")
         if item.open:
-            say(f"  {item.position.id}: a compound is under way since {ago(now, item.open.started_at)}")
+            tell(f"{item.position.id}: a compound is under way since {ago(now, item.open.started_at)}", "  ")
         elif last := _ended_since(item):
             how = "compounded" if last.state is HarvestState.DONE else "a compound failed"
-            say(f"  {item.position.id}: {how} {ago(now, last.finished_at or now)}; the numbers above are from before")
+            tell(
+                f"{item.position.id}: {how} {ago(now, last.finished_at or now)}; the numbers above are from before",
+                "  ",
+            )
     say()
     for chain in _chains(known, now):
         old = "now" if chain["age_seconds"] == 0 else f"{duration(chain['age_seconds'])} ago"
-        say(f"{chain['chain']}: block {chain['block']:,}, {old}{', asked just now' if live else ''}")
+        tell(f"{chain['chain']}: block {chain['block']:,}, {old}{', asked just now' if live else ''}")
     if live is not None:
         _print_live(loaded, live)
     _print_in_flight(_in_flight(loaded))
     for lane in _lanes(loaded):
-        say(f"lane {lane['lane']}: held by process {lane['pid']} on {lane['host']} since {lane['since']}")
+        name = lane["lane"].replace("_0x", ":0x", 1)
+        tell(f"lane {name}: held by process {lane['pid']} on {lane['host']} since {lane['since']}")
     for account, text in _halted(loaded).items():
-        say(f"halted {account}: {text}; `keeper unblock {account}` once you have looked")
+        tell(f"halted {account}: {text}; `keeper unblock {account}` once you have looked")
     if (stop := present_stop(loaded)) is not None:
-        say(stop_line(stop))
-    say(_daemon_line(loaded, known, live=live is not None))
+        tell(stop_line(stop))
+    tell(_daemon_line(loaded, known, live=live is not None))
 
 
 def _print_live(loaded: Loaded, live: Live) -> None:
     for chain, endpoints in live.endpoints.items():
         for endpoint in endpoints:
-            say(f"{chain}: {endpoint_line(endpoint)}")
+            tell(f"{chain}: {endpoint_line(endpoint)}")
     for (chain, owner), found in live.runways.items():
         symbol = loaded.chain_facts(chain).native_symbol
         money = f"gas money of {address_short(owner)}: {native(found.balance_wei, symbol)}"
         more = f"; send {native(found.top_up_wei, symbol)} to {address_long(owner)}" if found.low else ""
-        say(f"{chain}: {money}{f', {lasts(found)}' if found.days is not None else ''}{more}")
+        tell(f"{chain}: {money}{f', {lasts(found)}' if found.days is not None else ''}{more}")
 
 
 def _print_in_flight(seen: Sequence[Seen]) -> None:
@@ -227,10 +236,10 @@ def _print_in_flight(seen: Sequence[Seen]) -> None:
     settled = [one for one in seen if one.track.intent.state not in _UNSETTLED]
     for one in seen:
         if one.track.intent.state in _UNSETTLED:
-            say(_flight_line(one))
+            tell(_flight_line(one))
     if settled:
         many = f"{len(settled)} transactions are" if len(settled) > 1 else "1 transaction is"
-        say(f"{many} done and not final yet: a reorg would be noticed (`keeper tx list --open`)")
+        tell(f"{many} done and not final yet: a reorg would be noticed (`keeper tx list --open`)")
 
 
 def _flight_line(seen: Seen) -> str:

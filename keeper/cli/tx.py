@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keeper.cli.grid import room
 from keeper.cli.inflight import EVERY, find, open_tracks, seen_of
 from keeper.cli.journal import open_journal
 from keeper.cli.options import globals_of, json_option, load_config
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from keeper.store.sqlite import SqliteStore
 
 __all__ = ["command"]
+
+#: Columns of a terminal on which every column of the list has room.
+_WIDE = 100
 
 #: Transactions listed without ``--all``.
 _SOME = 20
@@ -68,7 +72,9 @@ def list_(ctx: click.Context, every: bool, only_open: bool) -> None:
         say("no transaction is under way" if only_open else "nothing was ever sent")
         return
     headers = ("id", "nonce", "state", "position", "what", "age", "bid", "tries")
-    table(headers, [_row(seen) for seen in shown], right=(1, 6, 7))
+    narrow = (room() or _WIDE) < _WIDE and not only_open  # what they bid matters while they wait
+    kept = -2 if narrow else len(headers)
+    table(headers[:kept], [_row(seen)[:kept] for seen in shown], right=(1, 6, 7))
     if not (every or only_open) and len(shown) == _SOME:
         say("older ones: --all")
 
@@ -129,8 +135,8 @@ def _print(seen: Seen) -> None:
         ("journaled", moment(seen.track.created_at)),
     ]
     for number, attempt in enumerate(seen.track.attempts, 1):
-        what = "cancel" if attempt.purpose is Purpose.CANCEL else "bid" if number > 1 else "sent"
-        rows.append((f"{what} {number}" if number > 1 else what, f"{attempt.hash}  {attempt_word(attempt)}"))
+        what = "cancel" if attempt.purpose is Purpose.CANCEL else "bid"
+        rows.append((f"{what} {number}", f"{attempt.hash}  {attempt_word(attempt)}"))
         rows.append(("", f"{fee_text(attempt, symbol)}, signed at block {attempt.signed_block:,}"))
     if receipt is not None:
         status = "succeeded" if receipt.status == 1 else "reverted"

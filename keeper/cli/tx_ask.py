@@ -14,8 +14,9 @@ from keeper.cli.exits import ExitCode
 from keeper.cli.inflight import find, holder_of, seen_of
 from keeper.cli.journal import open_journal
 from keeper.cli.options import globals_of, json_option, load_config
-from keeper.cli.output import emit_json, gas_price, say
+from keeper.cli.output import emit_json, gas_price
 from keeper.cli.tx_views import Seen, fee_text, hash_short, native, short_id, track_json
+from keeper.cli.views import tell
 from keeper.domain.transaction import IntentState, Purpose
 from keeper.engine.context import ask_key
 from keeper.errors import LaneHeld, Transient
@@ -75,7 +76,7 @@ class _Wish:
     def say(self, text: str) -> None:
         if not self.json and text not in self.told:
             self.told.add(text)
-            say(text)
+            tell(text)
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -294,7 +295,7 @@ def _end(wish: _Wish, track: Track, code: ExitCode, text: str) -> int:
     elif code is ExitCode.REFUSED:
         click.echo(f"not possible: {text}", err=True)
     else:
-        say(text)
+        tell(text)
     return code
 
 

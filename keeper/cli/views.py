@@ -26,6 +26,7 @@ __all__ = [
     "moment",
     "numbers_json",
     "reasons_json",
+    "tell",
     "when_next",
     "wrapped",
     "yearly",
@@ -84,12 +85,20 @@ def lines(rows: Sequence[tuple[str, str]], indent: str = "  ") -> None:
             say(" " * before + line)
 
 
+def tell(text: str, indent: str = "") -> None:
+    """Print a sentence, broken where the terminal ends, its further lines set in."""
+    first, *rest = wrapped(text, len(indent))
+    say(indent + first)
+    for line in rest:
+        say(f"{indent}  {line}")
+
+
 def wrapped(text: str, before: int = 0) -> list[str]:
     """Break a sentence so that it fits the terminal behind ``before`` columns; one line where stdout is none."""
     columns = room()
     if columns is None or len(text) <= columns - before or columns - before < _NARROW:
         return [text]
-    return textwrap.wrap(text, columns - before, break_long_words=False, break_on_hyphens=False) or [text]
+    return textwrap.wrap(text, columns - before - 2, break_long_words=False, break_on_hyphens=False) or [text]
 
 
 # ---------------------------------------------------------------------------- for programs

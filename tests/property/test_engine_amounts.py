@@ -11,15 +11,12 @@ from keeper.domain.block import BlockRef
 from keeper.domain.money import BPS, Amount, usd
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Plan, Share
 from keeper.domain.position import Market, Position, RouteSpec
-from keeper.domain.transaction import Attempt, AttemptState, FeeQuote
 from keeper.domain.valuation import Quote, TokenPrice, Valuation
-from keeper.engine.authorize import gas_limit, make_bid
 from keeper.engine.execute import reprice
-from keeper.engine.outbid import higher_bid
 from keeper.engine.plan import _shares
 from keeper.engine.resolve import Holding, Sale
 from keeper.engine.simulate import fill, min_out
-from keeper.errors import HarvestPaidNothing, Refused, SimulationReverted
+from keeper.errors import HarvestPaidNothing, SimulationReverted
 from keeper.ports import SwapRoute
 
 A, B, R, LP = token(1, "A"), token(2, "B", 6), token(3, "R"), token(4, "LP")
@@ -136,48 +133,6 @@ def test_a_resumed_plan_takes_todays_floor():
     floor = min_out(fresh.legs[0].patches[1].rule, {R.address: 10**18})
     assert floor == 5 * 10**18 * (BPS - 130) // BPS  # 1 R = $10 = 5 A
     assert fresh.legs[0].patches[0] == leg.patches[0]
-
-
-@given(base=st.integers(0, 10**13), tip=st.integers(0, 10**12), budget=st.none() | st.integers(1, 10**13))
-def test_a_bid_covers_the_next_block_and_passes_the_budget_by_two_blocks_at_most(base, tip, budget):
-    fees = FeeQuote(base, tip)
-    try:
-        bid = make_bid(fees, budget_wei=budget, ceiling_wei=None)
-    except Refused:
-        assert budget is not None
-        assert budget < base + tip
-        return
-    assert bid.max_fee_wei >= base + tip
-    assert bid.max_tip_wei <= bid.max_fee_wei
-    assert budget is None or bid.max_fee_wei <= max(budget, (base + tip) * 127 // 100)
-    assert bid.max_fee_wei <= 2 * base + tip
-
-
-@given(gas=st.integers(21_000, 30_000_000))
-def test_the_gas_limit_has_its_margin(gas):
-    assert gas * 130 <= gas_limit(gas) * 100 < gas * 130 + 100
-
-
-@given(
-    old=st.integers(1, 10**13),
-    old_tip=st.integers(0, 10**12),
-    base=st.integers(0, 10**13),
-    tip=st.integers(0, 10**12),
-    cap=st.none() | st.integers(1, 10**14),
-)
-def test_a_replacement_raises_both_fields_by_an_eighth_within_every_cap(old, old_tip, base, tip, cap):
-    last = Attempt("i", "0x", b"", 1, 21_000, old, min(old_tip, old), AttemptState.BROADCAST, 1)
-    bid = higher_bid(last, FeeQuote(base, tip), [] if cap is None else [cap])
-    if bid is None:
-        held = old >= base or (cap is not None and (cap * 8 < old * 9 or cap < base + tip))
-        assert held, "a stuck transaction that may be outbid must be"
-        return
-    assert old < base
-    assert bid.max_fee_wei * 8 >= old * 9
-    assert bid.max_tip_wei * 8 >= last.max_tip_wei * 9 or bid.max_tip_wei == bid.max_fee_wei
-    assert base + tip <= bid.max_fee_wei
-    assert bid.max_tip_wei <= bid.max_fee_wei
-    assert cap is None or bid.max_fee_wei <= cap
 
 
 @given(r=st.integers(1, 10**15))

@@ -110,6 +110,13 @@ def test_readiness_names_its_reasons(server, daemon, changes, reason):
     assert json.loads(body)["reasons"][0].startswith(reason)
 
 
+def test_a_pause_is_told_and_is_no_failure(server, daemon):
+    daemon.status = healthy(paused="checking prices; `keeper resume` goes on")
+    status, _, body = ask(server, "/readyz")
+    assert status == 200
+    assert json.loads(body) == {"ready": True, "reasons": [], "paused": "checking prices; `keeper resume` goes on"}
+
+
 def test_metrics_index_and_what_is_not_there(server):
     status, headers, body = ask(server, "/metrics?x=1")
     assert (status, body) == (200, "keeper_up 1\n")

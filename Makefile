@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 export KEEPER_DEVNET_HOME := $(CURDIR)/.cache/devnet
 export HYPOTHESIS_PROFILE ?= default
 
-.PHONY: help demo test check bench bench-quick lock clean devnet
+.PHONY: help demo test check bench bench-quick lock clean devnet faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -41,6 +41,12 @@ demo: $(RUN_STAMP) ## watch three positions compound on a local chain, about a m
 
 test: $(DEV_STAMP) devnet ## run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+N ?= 500
+SEED ?= 1
+CASE ?=
+faults: $(DEV_STAMP) devnet ## put keeper through every fault, and N=500 random mixtures of them from SEED=1
+	@$(BIN)/python -m tests.faults --count $(N) --seed $(SEED) $(if $(CASE),--case $(CASE))
 
 check: $(DEV_STAMP) ## lint, types, architecture, dependencies
 	@$(BIN)/ruff check keeper tests tools

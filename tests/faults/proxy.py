@@ -138,6 +138,8 @@ class Proxy:
         self.counts: Counter[str] = Counter()
         #: Faults that were really met, by the action's name.
         self.met: Counter[str] = Counter()
+        #: Words with which raw transactions were refused here.
+        self.refusals: Counter[str] = Counter()
         #: Requests that carried a canary.
         self.leaks: list[str] = []
         self._listener = socket.create_server((_HOST, 0), backlog=64)
@@ -304,6 +306,8 @@ class Proxy:
             final = next(it) if reply is None else reply
             if action is not None and action.alter is not None:
                 final = action.alter(str(item.get("method")), item.get("params") or [], final)
+            if item.get("method") == SEND and isinstance(final.get("error"), dict):
+                self.refusals[str(final["error"].get("message"))] += 1
             out.append(final)
         return out
 

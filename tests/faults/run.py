@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from tests.faults import world
 from tests.faults.judge import Judge, Verdict
-from tests.faults.schedule import Schedule, play
+from tests.faults.schedule import Schedule, cases, play, schedule
 from tests.faults.stage import Knobs, Stage
 from tests.faults.subject import Nursery
 
 #: Real seconds of quiet in which everything must have found its end: long, because machines are slow when they are busy;
 #: a run goes on as soon as nothing is left to do.
-QUIET = 60.0
+QUIET = 30.0
 
 
 @dataclass
@@ -28,6 +28,19 @@ class Report:
 
     def __str__(self) -> str:
         return f"{self.schedule}\n{self.verdict}"
+
+
+_nursery: list[Nursery] = []
+
+
+def prepare() -> None:
+    """Once in each process of a pool: import a keeper to fork."""
+    _nursery.append(Nursery())
+
+
+def run_one(which: int | str) -> Report:
+    """Run the schedule of a seed, or a case by name, in a prepared process."""
+    return run_schedule(_nursery[0], schedule(which) if isinstance(which, int) else cases()[which])
 
 
 def run_schedule(nursery: Nursery, plan: Schedule, *, keep_log: bool = False, quiet: float = QUIET) -> Report:
@@ -72,4 +85,4 @@ def conclude(stage: Stage, *, quiet: float = QUIET, expect_all: bool = True, mov
     return verdict
 
 
-__all__ = ["QUIET", "Knobs", "Report", "conclude", "run_schedule"]
+__all__ = ["QUIET", "Knobs", "Report", "conclude", "prepare", "run_one", "run_schedule"]

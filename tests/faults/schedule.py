@@ -63,11 +63,18 @@ class Schedule:
     faults: tuple[Fault, ...]
     #: ``KEEPER_KILL`` of the first start.
     kill: str | None = None
+    #: Name of a case that no seed drew.
+    name: str = ""
+
+    @property
+    def repeat(self) -> str:
+        """The command that does it again."""
+        return f"make faults CASE={self.name}" if self.name else f"make faults N=1 SEED={self.seed}"
 
     def __str__(self) -> str:
         knobs = self.knobs
         head = (
-            f"seed {self.seed}: {knobs.endpoints} endpoint(s), {knobs.max_in_flight} in flight, "
+            f"{self.name or f'seed {self.seed}'}: {knobs.endpoints} endpoint(s), {knobs.max_in_flight} in flight, "
             f"{knobs.confirmations} confirmations, {'geth' if knobs.geth else 'anvil'} pool, kill at {self.kill}"
         )
         return "\n".join([head, *(f"    {fault}" for fault in self.faults)])
@@ -361,6 +368,34 @@ def schedule(seed: int) -> Schedule:
     faults = [replace(f, endpoints=(liar,)) if KINDS[f.name].lie else f for f in faults]
     kill = f"{rng.choice(kill_points())}:{rng.randint(1, 4)}" if rng.random() < 0.35 else None
     return Schedule(seed, knobs, tuple(sorted(faults, key=lambda fault: fault.at)), kill)
+
+
+#: What is tried together with every kill point: a fault of each sort.
+_BESIDE_KILLS: Final[dict[str, tuple[float, tuple[Any, ...]]]] = {
+    "accept_then_close": (0.5, (3,)),
+    "accept_then_hang": (0.5, (2,)),
+    "blackhole_ok": (0.8, (3,)),
+    "send_error": (0.8, (2, "nonce too low: next nonce 7, tx nonce 6")),
+    "send_broken": (0.8, (3, "truncate")),
+    "null_receipts": (1.2, ()),
+    "stale_nonce": (0.8, (2,)),
+    "reorg": (0.1, (3,)),
+    "base_fee_spike": (1.2, (5,)),
+    "drop_all": (0.1, ()),
+    "foreign_nonce": (0.1, (0, 30)),
+}
+
+
+def cases() -> dict[str, Schedule]:
+    """Every kill point beside a fault of each sort, by name."""
+    found = {}
+    for number, point in enumerate(kill_points()):
+        for name, (seconds, values) in _BESIDE_KILLS.items():
+            at = 0.9 if name in _CHAINWIDE else 0.0
+            knobs = Knobs(max_in_flight=4 if number % 2 else 1, geth=len(name) % 2 == 0)
+            title = f"{point}+{name}"
+            found[title] = Schedule(number, knobs, (Fault(name, at, seconds, values),), f"{point}:2", title)
+    return found
 
 
 def play(stage: Stage, plan: Schedule) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,7 +23,7 @@ from keeper.devnet.accounts import DEPLOYER, FARMER
 from keeper.devnet.settings import write_farmer_key
 from keeper.errors import KeeperError
 from tests.faults import world
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Proxy, Seen
 from tests.faults.strict.node import StrictNode
 from tests.faults.subject import Nursery, Subject
 
@@ -101,6 +101,8 @@ class Stage:
         self.base_fee = world.BASE_FEE
         self.foreign: list[str] = []
         self.notes: list[str] = []
+        #: Further orders for each keeper that is started (see ``subject``).
+        self.orders: dict[str, Any] = {}
         self.ended: list[Ended] = []
         self.keepers: list[Subject] = []
         self.rivals: list[Subject] = []
@@ -197,6 +199,20 @@ class Stage:
                 self.deepest = max(self.deepest, depth)
                 self.node.rpc("anvil_rollback", depth)
 
+    def revert(self, snapshot: str) -> None:
+        """Put the chain back to a snapshot."""
+        with self._chain:
+            self.deepest = max(self.deepest, self.height - self.genesis)
+            self.rpc("evm_revert", snapshot)
+
+    def fork_places(self) -> world.Places:
+        """The world as it is now, for another node."""
+        return replace(self.places, state=self.node.rpc("anvil_dumpState"))
+
+    def block_of(self, tx_hash: str) -> int:
+        """Height of a mined transaction."""
+        return int(self.node.rpc("eth_getTransactionReceipt", tx_hash)["blockNumber"], 16)
+
     def drop_all(self) -> None:
         """Forget the whole pool."""
         self.rpc("anvil_dropAllTransactions")
@@ -255,6 +271,39 @@ class Stage:
         fields = {"from": DEPLOYER.address, "to": to, "data": "0x" + data.hex(), "gas": hex(500_000)}
         return str(self.node.rpc("eth_sendTransaction", fields))
 
+    def restart_node(self, state: str | None = None) -> None:
+        """End the node and start another with its chain (or with an older state of it): the pool is lost."""
+        assert self.strict is None, "only a bare anvil is restarted"
+        with self._chain:
+            state = state or self.node.rpc("anvil_dumpState")
+            old, self.node = self.node, world.start(replace(self.places, state=state), mine_first=False)
+            for proxy in self.proxies:
+                proxy.upstream = self.node.port
+            old.stop()
+
+    def sent(self) -> list[Seen]:
+        """Raw transactions on the wire so far, each once, in order."""
+        found: dict[str, Seen] = {}
+        for seen in sorted((seen for proxy in self.proxies for seen in proxy.seen), key=lambda seen: seen.at):
+            found.setdefault(seen.hash, seen)
+        return list(found.values())
+
+    def mined(self) -> int:
+        """Transactions of the account since the run began."""
+        return int(self.rpc("eth_getTransactionCount", FARMER.address, "latest"), 16) - self.first_nonce
+
+    def wait_sent(self, count: int = 1, seconds: float = 30) -> None:
+        """Let it run until so many transactions were on the wire."""
+        assert self.until(lambda: len(self.sent()) >= count, seconds), f"fewer than {count} were sent"
+
+    def wait_mined(self, count: int = 1, seconds: float = 30) -> None:
+        """Let it run until so many transactions are mined."""
+        assert self.until(lambda: self.mined() >= count, seconds), f"fewer than {count} were mined"
+
+    def wait_up(self, seconds: float = 30) -> None:
+        """Let it run until the daemon is up."""
+        assert self.until(lambda: self.up(self.keeper) and self.keeper.running, seconds), "keeper did not start"
+
     # ------------------------------------------------------------------ keeper
 
     def run(self, *argv: str, kill: str | None = None, config: Path | None = None, tag: str = "") -> Subject:
@@ -265,18 +314,17 @@ class Stage:
             "scale": self.knobs.scale,
             "timeout": self.knobs.timeout,
             "least": 0.02,
+            "jump": str(self.folder / "jump"),
         }
         command = ["-c", str(config or self.config), "--log-format", "json", *(argv or ("run",))]
-        env = {"KEEPER_KILL": kill or ""}
         suffix = f".{tag}" if tag else ""
-        return self.nursery.start(
-            command,
-            out=self.out.with_name(f"out{suffix}"),
-            err=self.err.with_name(f"err{suffix}"),
-            clock=clock,
-            env=env,
-            seed=self.seed,
-        )
+        order = {
+            "out": self.out.with_name(f"out{suffix}"),
+            "err": self.err.with_name(f"err{suffix}"),
+            "env": {"KEEPER_KILL": kill or ""},
+            "seed": self.seed,
+        }
+        return self.nursery.start(command, clock=clock, **(order | self.orders))
 
     def start_keeper(self, *, kill: str | None = None) -> Subject:
         """Start the daemon."""
@@ -288,6 +336,12 @@ class Stage:
     def keeper(self) -> Subject:
         """The daemon that was started last."""
         return self.keepers[-1]
+
+    def jump_clock(self, seconds: float) -> None:
+        """Let keeper's wall clock be wrong by this much."""
+        draft = self.folder / "jump.draft"
+        draft.write_text(str(seconds))
+        draft.replace(self.folder / "jump")
 
     def kill_keeper(self) -> None:
         """SIGKILL the daemon."""

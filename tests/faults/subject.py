@@ -17,6 +17,7 @@ import json
 import os
 import pkgutil
 import random
+import resource
 import select
 import signal
 import subprocess
@@ -37,20 +38,28 @@ _ROOT: Final = Path(__file__).parents[2]
 class FastTime(types.ModuleType):
     """The ``time`` module, running ``scale`` times as fast from ``epoch`` on."""
 
-    def __init__(self, epoch: float, origin: float, scale: float) -> None:
+    def __init__(self, epoch: float, origin: float, scale: float, jump: str = "") -> None:
         super().__init__("time")
         self.__dict__.update({name: getattr(time, name) for name in dir(time) if not name.startswith("__")})
         self.monotonic = lambda: (time.monotonic() - origin) * scale + 1_000
         self.perf_counter = self.monotonic
-        self.time = lambda: epoch + (time.monotonic() - origin) * scale
+        self.time = lambda: epoch + (time.monotonic() - origin) * scale + _jumped(jump)
         self.sleep = lambda seconds: time.sleep(max(seconds / scale, 0.002))
         self.gmtime = lambda seconds=None: time.gmtime(self.time() if seconds is None else seconds)
         self.localtime = lambda seconds=None: time.localtime(self.time() if seconds is None else seconds)
 
 
+def _jumped(path: str) -> float:
+    """Return by how much the wall clock is wrong at this moment: what a file says, if there is one."""
+    try:
+        return float(Path(path).read_text()) if path else 0.0
+    except (OSError, ValueError):
+        return 0.0
+
+
 def hasten(clock: dict[str, float]) -> None:
     """Let all of keeper see the fast clock, and wait for endpoints as long as that makes sense on loopback."""
-    fast = FastTime(clock["epoch"], clock["origin"], clock["scale"])
+    fast = FastTime(clock["epoch"], clock["origin"], clock["scale"], str(clock.get("jump", "")))
     swapped = {getattr(time, name): getattr(fast, name) for name in ("monotonic", "time", "sleep", "perf_counter")}
     for name, module in list(sys.modules.items()):
         # The endpoint's time-outs are measured in real seconds, like the socket's.
@@ -125,6 +134,42 @@ def _hasten_engine(fast: FastTime, clock: dict[str, float]) -> None:
     daemon._TICK = 0.05
 
 
+# ---------------------------------------------------------------------- twists: what only happens inside a process
+
+
+def _slow_key(seconds: float) -> None:
+    """Let the key take its time for every signature, as a remote one would."""
+    _wrap_keys(lambda _count: time.sleep(seconds))
+
+
+def _refusing_key(times: int) -> None:
+    """Let the key refuse its first signatures."""
+    from keeper.errors import KeyUnavailable
+
+    def act(count: int) -> None:
+        if count <= times:
+            raise KeyUnavailable("the key does not answer. Unlock it.")
+
+    _wrap_keys(act)
+
+
+def _wrap_keys(act: Any) -> None:
+    """Call ``act`` with a running number before each signature of the key in memory."""
+    from keeper.signers.local import LocalKey
+
+    sign, count = LocalKey.sign, [0]
+
+    def wrapped(self: Any, request: Any) -> Any:
+        count[0] += 1
+        act(count[0])
+        return sign(self, request)
+
+    LocalKey.sign = wrapped
+
+
+_TWISTS: Final = {"slow_key": _slow_key, "refusing_key": _refusing_key}
+
+
 def _become(order: dict[str, Any]) -> None:
     """In the forked child: become that command, and never return."""
     code = 70
@@ -142,8 +187,10 @@ def _become(order: dict[str, Any]) -> None:
         os.environ.update(order.get("env", {}))
         random.seed(os.urandom(8) if order.get("seed") is None else order["seed"])
         sys.argv = ["keeper", *order["argv"]]
-        for name in order.get("plugins", ()):
-            importlib.import_module(name).install(order)
+        if order.get("largest_file"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"], resource.RLIM_INFINITY))
+        for name, options in order.get("twists", {}).items():
+            _TWISTS[name](**options)
         hasten(order["clock"])
         from keeper.cli import main
 

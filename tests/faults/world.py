@@ -88,11 +88,12 @@ def kept() -> Places:
     return Places(**{**loaded, "farms": tuple(loaded["farms"])})
 
 
-def start(places: Places, *, extra: tuple[str, ...] = ()) -> LocalNode:
+def start(places: Places, *, mine_first: bool = True) -> LocalNode:
     """Start a node with the world on it, at ``places.epoch``; nothing is mined by itself."""
-    node = LocalNode.start(binary=anvil_binary(), extra=(*_NODE_OPTIONS, *extra))
+    node = LocalNode.start(binary=anvil_binary(), extra=_NODE_OPTIONS)
     node.rpc("anvil_loadState", places.state)
-    mine(node.rpc, places.epoch, BASE_FEE)
+    if mine_first:
+        mine(node.rpc, places.epoch, BASE_FEE)
     return node
 
 

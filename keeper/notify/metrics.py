@@ -223,6 +223,9 @@ class MetricsSink:
     def _stalled(self, fields: Fields) -> None:
         self._series.stalled.labels(_text(fields, "chain")).set(1)
 
+    def _flows(self, fields: Fields) -> None:
+        self._series.stalled.labels(_text(fields, "chain")).set(0)
+
     def _disagreed(self, fields: Fields) -> None:
         self._series.disagreements.labels(_text(fields, "chain"), _text(fields, "endpoint")).inc()
 
@@ -272,6 +275,7 @@ class MetricsSink:
         EventName.TX_FOREIGN: _foreign,
         EventName.GAP_FILLED: _gap_filled,
         EventName.CHAIN_STALLED: _stalled,
+        EventName.CHAIN_RESUMED: _flows,
         EventName.RPC_DISAGREED: _disagreed,
         EventName.RUNWAY_LOW: _runway_low,
         EventName.RPC_FAILED: _rpc_failed,

@@ -255,7 +255,10 @@ def test_what_an_operator_would_page_for(sink):
     assert value(sink, "keeper_paused", **lane) == 0
 
 
-def test_a_chain_that_stood_still_goes_on_with_the_next_good_look(sink):
+def test_a_chain_that_stood_still_goes_on_with_new_blocks_or_the_next_good_look(sink):
+    sink.emit(Event(EventName.CHAIN_STALLED, fields={"chain": "base", "age_seconds": 900}))
+    sink.emit(Event(EventName.CHAIN_RESUMED, fields={"chain": "base", "age_seconds": 960}))
+    assert value(sink, "keeper_chain_stalled", chain="base") == 0
     cycle = {"chain": "bnb", "positions": 1, "reads": 3, "ms": 41, "due": 0}
     sink.emit(Event(EventName.CYCLE_DONE, fields=cycle))
     assert value(sink, "keeper_chain_stalled", chain="bnb") == 0

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -72,8 +73,11 @@ class _Times:
         return Row("P8", detail, statistics.median(ratios), limit, "x")
 
 
-def throughput(rounds: int) -> list[Row]:
-    """P8: confirmed harvests of one signer, all ways in turn, on a node that mines at once."""
+def throughput(rounds: int, *, strict: bool = True) -> list[Row]:
+    """P8: confirmed harvests of one signer, all ways in turn, on a node that mines at once.
+
+    ``strict``: hold the pass lines; two rounds on a machine that others use as well only tell.
+    """
     times = _Times()
     with farm.start(1) as node, _folder() as folder, ExitStack() as open_things:
         floor = rivals.Floor(node, COUNT, rounds + 1)
@@ -93,7 +97,8 @@ def throughput(rounds: int) -> list[Row]:
             if viem is not None:
                 kept.add("viem", viem.round(COUNT), COUNT)
             kept.add("web3.py send and wait", _timed(lambda: web3.round(_ALONE)), _ALONE)
-    return _rows(times, why)
+    rows = _rows(times, why)
+    return rows if strict else [replace(row, limit=None) for row in rows]
 
 
 def _lane(url: str, node, folder: Path, window: int) -> Lane:

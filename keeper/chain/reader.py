@@ -19,7 +19,7 @@ from keeper.domain.money import Address
 from keeper.domain.plan import Call
 from keeper.domain.reads import Read, ReadResult
 from keeper.domain.transaction import FeeQuote, Nonces, Receipt, Simulation
-from keeper.errors import BadReply, KeeperError, RpcRejected
+from keeper.errors import BadReply, KeeperError, RpcRejected, StaleHead
 
 __all__ = ["Reader"]
 
@@ -106,7 +106,7 @@ class Reader:
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (low, middle) if self._count(account, middle) > nonce else (middle, high)
-        except RpcRejected:  # a node that keeps no old state still has the blocks
+        except (RpcRejected, StaleHead):  # a node that keeps no old state still has the blocks
             return self._scan(account, nonce, high)
         return _with_nonce(self.source.call("eth_getBlockByNumber", (hex(high), True)), account, nonce, high)
 

@@ -19,11 +19,11 @@ from keeper.cli.tx_views import Seen, fee_text, hash_short, native, short_id, tr
 from keeper.cli.views import tell
 from keeper.domain.transaction import IntentState, Purpose
 from keeper.engine.context import ask_key
+from keeper.engine.lap import equip
 from keeper.errors import LaneHeld, Transient
 from keeper.store import open_store
 
 if TYPE_CHECKING:
-    from keeper.app import App
     from keeper.config.loader import Loaded
     from keeper.domain.journal import Track
 
@@ -314,8 +314,7 @@ def _here(wish: _Wish, seconds: int) -> int:
         open_session(loaded, level=quiet(loaded, options.overrides)) as session,
         session.open_app(loaded, Mode.LIVE) as app,
     ):
-        _price_gas(app, intent.chain)
-        flight = app.flight(intent.chain, intent.sender)
+        flight = equip(app.contexts[intent.chain], app.book(intent.chain), intent.sender)
         why = "asked to be cancelled" if wish.what == CANCEL else ""
 
         def look(pause: float) -> None:
@@ -329,13 +328,3 @@ def _here(wish: _Wish, seconds: int) -> int:
         if _now(wish).intent.state in _UNMINED:
             flight.ask(intent.id, why, hurry=wish.what == SPEED_UP)
         return _watch(wish, seconds, look)
-
-
-def _price_gas(app: App, chain: str) -> None:
-    """Let the limits know what the gas token is worth: no fee is signed whose value is unknown."""
-    from keeper.engine.survey import survey
-
-    context = app.contexts[chain]
-    for assessment in survey(context.sure(), app.book(chain), record=False).assessments:
-        if assessment.case is not None:
-            context.prices_seen["native"] = assessment.case.valuation.native.high

@@ -322,6 +322,8 @@ class Flight:
                 if slot is None or slot.state not in _UNMINED:
                     continue
                 identity = slot.track.intent.id
+                if what == "speed-up" and slot.track.intent.harvest_id not in self.works:
+                    continue  # what it may cost is not known yet
                 if what == "speed-up":
                     self.context.store.set_flag(key, None)
                     self._run([(identity, Asked(hurry=True))])

@@ -175,6 +175,8 @@ class Lane:
         return None
 
     def _ended(self, work: Work, ending: Ending) -> None:
+        if isinstance(ending, TxPending) and self._context.stopping():
+            return
         if isinstance(ending, KeeperError):
             self._say(work.harvest.position_id, Level.WARNING, ending)
         elif ending.state is HarvestState.DONE:
@@ -182,6 +184,8 @@ class Lane:
 
     def _tell(self, endings: list[Ending]) -> None:
         """Say of each compound that waits why it does, when that is news."""
+        if self._context.stopping():
+            return  # what stays open when keeper stops is no failure: the next start goes on with it
         said = {str(ending): str(ending) for ending in endings if isinstance(ending, KeeperError)}
         for text in said:
             if text not in self._said:

@@ -5,6 +5,7 @@ The daemon's lanes, a one-shot harvest and a dry run all take this lap; they dif
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.decide import Case
 from keeper.engine.drive import carry_out, drive, settle_in_flight
 from keeper.engine.execute import drop, reprice
-from keeper.engine.flight import flight_of
+from keeper.engine.flight import Flight, flight_of
 from keeper.engine.plan import make_plan
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.simulate import Rehearsal, rehearse
@@ -45,6 +46,7 @@ __all__ = [
     "Prepared",
     "begin",
     "compound",
+    "equip",
     "in_flight",
     "prepare",
     "refuse_halted",
@@ -194,8 +196,6 @@ def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | 
     flight.load()
     if flight.unmined and "native" not in context.prices_seen:
         _looked(sure, book)
-    if flight.slots:
-        flight.look()
     results: list[Harvest | KeeperError | Work] = []
     for harvest, plan in context.store.open_harvests(context.name, owner):
         seen = _looked(sure, book, {harvest.position_id})
@@ -203,7 +203,10 @@ def resume(context: ChainContext, book: Book, owner: Address) -> list[Harvest | 
             results.append(_go_on(sure, harvest, plan, seen[0]) if seen else _without_position(sure, harvest))
         except TxPending as pending:
             results.append(pending)
-    endings = iter(drive(sure, flight, [each for each in results if isinstance(each, Work)]))
+    works = [each for each in results if isinstance(each, Work)]
+    if flight.slots and not works:
+        flight.look()
+    endings = iter(drive(sure, flight, works))
     return [next(endings) if isinstance(each, Work) else each for each in results]
 
 
@@ -216,6 +219,25 @@ def _looked(
         if assessment.case is not None:
             sure.prices_seen["native"] = assessment.case.valuation.native.high
     return seen
+
+
+def equip(context: ChainContext, book: Book, owner: Address) -> Flight:
+    """Return what an account has in flight together with what each open compound may still cost; sends nothing.
+
+    Raises:
+        Transient: the chain cannot be read, or its endpoints contradict each other.
+    """
+    sure, flight = context.sure(), flight_of(context, owner)
+    _looked(sure, book)
+    for harvest, plan in context.store.open_harvests(context.name, owner):
+        for seen in _looked(sure, book, {harvest.position_id}):
+            case = seen.case
+            if case is not None and case.position.signer is not None and case.position.owner == plan.owner:
+                with contextlib.suppress(KeyError):
+                    fresh = reprice(plan, case.valuation)
+                    work = Work(harvest, fresh, case.position.signer, case.valuation, _budget(seen))
+                    flight.works[harvest.id] = work
+    return flight
 
 
 def refuse_halted(context: ChainContext, owner: Address) -> None:
@@ -296,16 +318,29 @@ def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment
         settle_in_flight(context, harvest)
         text = f"compound {harvest.id} was begun for another farm under the name {harvest.position_id}"
         raise TxPending(f"{text}; give that farm its name back until the compound is finished") from error
+    _say_resumed(context, harvest, plan, sum(track.receipt is not None for track in tracks) + 1)
+    return Work(harvest, fresh, case.position.signer, case.valuation, _budget(seen))
+
+
+def _budget(seen: Assessment) -> int:
+    """An unconfirmed first leg is outbid only as far as the harvest is worth it now."""
+    numbers = seen.decision.numbers
+    return (numbers.fire_gas_price_wei or 0) if numbers is not None else 0
+
+
+def _say_resumed(context: ChainContext, harvest: Harvest, plan: Plan, leg: int) -> None:
+    """Say once for each leg that an open compound is gone on with; a lane looks at it every few seconds."""
+    key = f"resumed:{harvest.id}:{leg}"
+    if key in context.said:
+        return
+    context.said[key] = context.clock.monotonic()
     context.emit(
         EventName.HARVEST_RESUMED,
         position=harvest.position_id,
         harvest=harvest.id,
-        leg=sum(track.receipt is not None for track in tracks) + 1,
+        leg=leg,
         legs=len(plan.legs),
     )
-    numbers = seen.decision.numbers  # an unconfirmed first leg is outbid only as far as the harvest is worth it now
-    budget = (numbers.fire_gas_price_wei or 0) if numbers is not None else 0
-    return Work(harvest, fresh, case.position.signer, case.valuation, budget)
 
 
 def _blocked(assessment: Assessment, reason: Reason) -> Assessment:

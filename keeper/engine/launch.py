@@ -48,7 +48,7 @@ def launch(flight: Flight, jobs: Sequence[Job]) -> list[tuple[Track, KeeperError
     if not jobs:
         return []
     if (why := context.paused()) is not None:
-        raise Refused(f"paused: {why}; nothing new is signed until `keeper resume`")
+        raise Refused(f"paused, nothing new is signed: {why}")
     nonces = _nonces(flight, len(jobs))
     fees = [context.chain.l1_fee_wei(job.call.data) for job in jobs]
     _check_l1(flight, jobs, fees)

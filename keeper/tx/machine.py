@@ -161,7 +161,9 @@ def _offered(slot: Slot, offer: Offer, at: float, rules: Rules) -> Step:
             return Step(replace(slot, refused="", refusals=0, told=False), (), (Send(slot.top.hash),))
         if not (behind or passed_over or slot.hurry or kind in (Refusal.UNDERPRICED, Refusal.REPLACEMENT)):
             return Step(slot)
-    caps = offer.cancel_caps if purpose is Purpose.CANCEL else (*offer.work_caps, offer.budget_wei)
+    caps = (
+        offer.cancel_caps if purpose is Purpose.CANCEL else (*offer.work_caps, None if slot.hurry else offer.budget_wei)
+    )
     return _bid(slot, offer, purpose, caps, rules)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -70,7 +71,7 @@ class Lane:
         for job in jobs:
             self.store.open_harvest(job.work.harvest, job.work.plan)
 
-    def send(self, jobs: list[Job], *, pause: float | None = None) -> None:
+    def send(self, jobs: list[Job], *, pause: float | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         """Launch all, as room in flight allows, and look until all are confirmed; ``pause``: always that long."""
         flight, waiting, rest = self.flight, deque(jobs), _FIRST_PAUSE
         while waiting or flight.under_way():
@@ -80,7 +81,7 @@ class Lane:
             if flight.look():
                 rest = _FIRST_PAUSE
             elif not batch:
-                time.sleep(rest if pause is None else pause)
+                sleep(rest if pause is None else pause)
                 rest = min(2 * rest, _LONGEST_PAUSE)
 
     def last_block(self, jobs: list[Job]) -> int:

@@ -232,7 +232,7 @@ def test_whoever_holds_the_account_outbids_what_it_is_asked_to(stuck, line, tmp_
 
 
 def test_a_bid_that_no_limit_allows_is_refused_in_words(stuck, line, tmp_path):
-    edit(line.config, "[limits]\n", '[limits]\nmax_gas_price_gwei = "1.85"\n')  # enough for the first bid only
+    edit(line.config, "[limits]\n", '[limits]\nmax_gas_price_gwei = "1.2"\n')  # enough for the first bid only
     with Process(line.config, tmp_path / "log") as daemon:
         daemon.until("harvest.sent")
         sent = first_sent(line)

@@ -100,7 +100,7 @@ class Judge:
         self.expect_all = expect_all
         self.moved = moved or stage.deepest >= stage.knobs.confirmations
         self.verdict = Verdict()
-        self.mined = _mined(stage)
+        self.mined = _mined(stage)  # the account's short past included
         self.by_hash = {tx.hash: tx for tx in self.mined}
         self.intents = stage.rows("SELECT * FROM intents")
         self.attempts = stage.rows("SELECT * FROM attempts")
@@ -124,7 +124,7 @@ class Judge:
             part()
         stage = self.stage
         self.verdict.facts |= {
-            "transactions": len(self.mined),
+            "transactions": len(self.mined) - 4,
             "blocks": stage.height - stage.genesis,
             "attempts": len(self.attempts),
             "starts": len(stage.keepers),
@@ -308,7 +308,7 @@ class Judge:
 def _mined(stage: Stage) -> list[Mined]:
     """Every transaction of the account since the run began, from the blocks themselves."""
     found = []
-    for number in range(stage.genesis + 1, stage.height + 1):
+    for number in range(stage.past, stage.height + 1):
         block = stage.node.rpc("eth_getBlockByNumber", hex(number), True)
         for tx in block["transactions"]:
             if tx["from"].lower() == FARMER.address:

@@ -56,7 +56,7 @@ def run_schedule(nursery: Nursery, plan: Schedule, *, keep_log: bool = False, qu
 def stop(stage: Stage, quiet: float) -> int | None:
     """SIGTERM, once it is up; a kill point that is reached only now is one more crash to recover from."""
     for _ in range(3):
-        stage.until(lambda: stage.up(stage.keeper), 5)
+        stage.until(lambda: stage.keeper.running and stage.up(stage.keeper), 10)
         code = stage.stop_keeper()
         if code != -signal.SIGKILL:
             return code
@@ -71,11 +71,11 @@ def conclude(stage: Stage, *, quiet: float = QUIET, expect_all: bool = True, mov
     stage.until(stage.settled, quiet)
     waited = time.monotonic() - waited
     for rival in stage.rivals:
-        rival.signal(15)
+        rival.signal(signal.SIGTERM)
+    for rival in stage.rivals:
+        stage.until(lambda rival=rival: not rival.running, 15)
     stage.let(2 * stage.knobs.block_wall)
     code = stop(stage, quiet)
-    for rival in stage.rivals:
-        rival.wait(5)
     stage.stop_blocks()
     verdict = Judge(stage, expect_all=expect_all, moved=moved).judge()
     if code != 0:

@@ -63,6 +63,8 @@ class Schedule:
     faults: tuple[Fault, ...]
     #: ``KEEPER_KILL`` of the first start.
     kill: str | None = None
+    #: Whether time runs from the start of the process, and not only from when it is up.
+    early: bool = False
     #: Name of a case that no seed drew.
     name: str = ""
 
@@ -367,16 +369,16 @@ def schedule(seed: int) -> Schedule:
     liar = rng.randrange(endpoints)
     faults = [replace(f, endpoints=(liar,)) if KINDS[f.name].lie else f for f in faults]
     kill = f"{rng.choice(kill_points())}:{rng.randint(1, 4)}" if rng.random() < 0.35 else None
-    return Schedule(seed, knobs, tuple(sorted(faults, key=lambda fault: fault.at)), kill)
+    return Schedule(seed, knobs, tuple(sorted(faults, key=lambda fault: fault.at)), kill, rng.random() < 0.2)
 
 
 #: What is tried together with every kill point: a fault of each sort.
 _BESIDE_KILLS: Final[dict[str, tuple[float, tuple[Any, ...]]]] = {
-    "accept_then_close": (0.5, (3,)),
-    "accept_then_hang": (0.5, (2,)),
-    "blackhole_ok": (0.8, (3,)),
-    "send_error": (0.8, (2, "nonce too low: next nonce 7, tx nonce 6")),
-    "send_broken": (0.8, (3, "truncate")),
+    "accept_then_close": (END, (3,)),
+    "accept_then_hang": (END, (2,)),
+    "blackhole_ok": (END, (3,)),
+    "send_error": (END, (2, "nonce too low: next nonce 7, tx nonce 6")),
+    "send_broken": (END, (3, "truncate")),
     "null_receipts": (1.2, ()),
     "stale_nonce": (0.8, (2,)),
     "reorg": (0.1, (3,)),
@@ -391,17 +393,20 @@ def cases() -> dict[str, Schedule]:
     found = {}
     for number, point in enumerate(kill_points()):
         for name, (seconds, values) in _BESIDE_KILLS.items():
-            at = 0.9 if name in _CHAINWIDE else 0.0
+            at = 0.7 if name in _CHAINWIDE else 0.0
             knobs = Knobs(max_in_flight=4 if number % 2 else 1, geth=len(name) % 2 == 0)
             title = f"{point}+{name}"
-            found[title] = Schedule(number, knobs, (Fault(name, at, seconds, values),), f"{point}:2", title)
+            fault = Fault(name, at, seconds, values)
+            found[title] = Schedule(number, knobs, (fault,), f"{point}:2", name=title)
     return found
 
 
 def play(stage: Stage, plan: Schedule) -> None:
     """Start keeper, make the faults in time, and end them all."""
-    begun = time.monotonic()
     stage.start_keeper(kill=plan.kill)
+    if not plan.early:
+        stage.until(lambda: bool(stage.ended) or stage.up(stage.keeper), 20)
+    begun = time.monotonic()
     events: list[tuple[float, int, Callable[[], None]]] = []
     ends: dict[int, Callable[[], None]] = {}
 

@@ -91,6 +91,7 @@ class Stage:
         #: geth's pool in front of it, when the run wants that.
         self.strict = StrictNode(anvil=self.node) if self.knobs.geth else None
         upstream = self.node.port if self.strict is None else int(self.strict.url.rpartition(":")[2])
+        self._have_a_past()
         self.origin = time.monotonic()
         canaries = (PASSWORD, FARMER.private_key[2:])
         path = f"/v1/{URL_CANARY}?key={URL_CANARY}"
@@ -99,7 +100,6 @@ class Stage:
             for i, name in enumerate("abc"[: self.knobs.endpoints])
         ]
         self.base_fee = world.BASE_FEE
-        self.foreign: list[str] = []
         self.notes: list[str] = []
         #: Further orders for each keeper that is started (see ``subject``).
         self.orders: dict[str, Any] = {}
@@ -121,6 +121,13 @@ class Stage:
         self._miner = threading.Thread(target=self._mine, name="miner", daemon=True)
         self._miner.start()
         return self
+
+    def _have_a_past(self) -> None:
+        """Let the account have sent something on this node: a stale count then names nonces that a block can tell of."""
+        self.past = self.height + 1
+        fields = {"from": FARMER.address, "to": "0x" + "00" * 19 + "99", "gas": hex(25_000)}
+        self.foreign = [str(self.node.rpc("eth_sendTransaction", fields)).lower() for _ in range(4)]
+        world.mine(self.node.rpc, self.places.epoch + 1, world.BASE_FEE)
 
     def __exit__(self, *_: object) -> None:
         self._over.set()

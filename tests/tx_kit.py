@@ -344,7 +344,7 @@ class Engine:
         self.run([(slot.track.intent.id, saw) for slot in self._in_order()])
         for identity, why in self.flags.items():
             slot = self.slots.get(identity)
-            if slot is not None and slot.state is not IntentState.MINED and not slot.giving_up:
+            if slot is not None and slot.state in (IntentState.SIGNED, IntentState.BROADCAST) and not slot.giving_up:
                 self.run([(identity, Asked(why))])
 
     def ask(self, identity: str, why: str, *, hurry: bool) -> None:
@@ -427,10 +427,10 @@ class Engine:
                     if self.weather.signs:
                         slot = self.slots[identity]
                         new = self._attempt(identity, slot.nonce, bid.max_fee_wei, bid.max_tip_wei, purpose)
-                        if purpose is Purpose.CANCEL:
-                            self.cancelled.add(identity)
                         self.point()
                         self.book.apply([AddAttempt(new)])
+                        if purpose is Purpose.CANCEL:
+                            self.cancelled.add(identity)
                         self.point()
                         events.append((identity, Signed(new, self.now)))
         return self._send(sends) + events
@@ -492,6 +492,7 @@ class Engine:
         assert attempt.purpose is Purpose.CANCEL or identity not in self.dropped, "given up, and sent again"
 
     def judge(self, before: Slot, event: Event, result: Step) -> None:
+        assert len(set(result.orders)) == len(result.orders), "ordered twice"
         for order in result.orders:
             if isinstance(order, Send):
                 assert order.tx_hash in {a.hash for a in result.slot.track.attempts}
@@ -516,7 +517,8 @@ class Engine:
         assert bid.max_tip_wei <= bid.max_fee_wei
         assert bid.max_fee_wei >= offer.fees.price_wei
         work = order.purpose is Purpose.WORK
-        caps = (*offer.work_caps, offer.budget_wei) if work else offer.cancel_caps
+        budget = None if slot.hurry else offer.budget_wei  # a person may think it worth more than the rule does
+        caps = (*offer.work_caps, budget) if work else offer.cancel_caps
         assert all(cap is None or bid.max_fee_wei <= cap for cap in caps)
         assert self.rules.tip_cap_wei is None or bid.max_tip_wei <= self.rules.tip_cap_wei
         identity = slot.track.intent.id

@@ -128,7 +128,7 @@ def _marked(slot: Slot, tx_hash: str) -> Slot:
 def _asked(slot: Slot, why: str, *, hurry: bool) -> Step:
     if slot.state is IntentState.PLANNED and why:
         return _settle(slot, IntentState.CANCELLED)
-    if slot.state is IntentState.MINED:  # too late, unless a reorg takes it back
+    if slot.track.receipt is not None:  # too late, unless a reorg takes it back
         return Step(replace(slot, giving_up=slot.giving_up or why))
     if not _unmined(slot):
         return Step(slot)
@@ -210,7 +210,7 @@ def _saw(slot: Slot, event: Saw, rules: Rules) -> Step:
     slot = steps[0].slot
     if slot.track.receipt is not None:
         steps.append(_deepen(slot, event.sight, rules))
-    elif _unmined(slot):
+    elif _unmined(slot) and not steps[0].orders:  # a reopening has said what to do next
         steps.append(_wait(slot, event, rules))
     return _joined(steps)
 

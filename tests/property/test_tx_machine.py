@@ -272,7 +272,7 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 
 
 def test_any_history_ends_as_the_chain_says():
-    run(TxMachine, 2_000 if LONG else 150, 60 if LONG else 40)
+    run(TxMachine, 2_000 if LONG else 120, 60 if LONG else 40)
 
 
 @pytest.fixture(scope="session")
@@ -287,4 +287,4 @@ def test_the_journal_itself_takes_every_change(blank_file):
         def book(self):
             return FileBook(blank_file)
 
-    run(WithFile, 100 if LONG else 8, 30)
+    run(WithFile, 100 if LONG else 6, 30)

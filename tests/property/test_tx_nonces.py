@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -107,4 +107,7 @@ class Allocating(RuleBasedStateMachine):
         assert list(give(len(gaps), account.record, account.mined).nonces) == gaps
 
 
-TestAllocating = Allocating.TestCase
+def test_any_history_of_windows_keeps_every_nonce_one_intents():
+    case = Allocating.TestCase()
+    case.settings = settings(max_examples=min(settings.default.max_examples, 60), stateful_step_count=25, deadline=None)
+    case.runTest()

@@ -474,11 +474,26 @@ def test_work_that_won_against_a_cancel_is_not_sent_again_when_a_reorg_takes_it_
     assert result.orders == (Tell("reorged", "0xwork"), Send("0xcancel"))
 
 
-def test_a_person_may_ask_while_it_is_mined_in_case_a_reorg_takes_it_back():
-    asked = step(slot(S.MINED, receipt=receipt()), Asked("a person"), RULES)
+def test_a_reopening_orders_nothing_twice():
+    """Two looks at the price at once would sign two replacements of one transaction."""
+    taken = look(101, canonical={100: "0xother"}, at=1_000.0)
+    assert said(step(slot(S.MINED, receipt=receipt()), taken, RULES)) == "reopen tell:reorged send"
+    given_up = slot(S.MINED, receipt=receipt(), giving_up="a person")
+    assert said(step(given_up, taken, RULES)) == "reopen tell:reorged quote"
+
+
+@pytest.mark.parametrize("state", [S.MINED, S.CONFIRMED])
+def test_a_person_may_ask_while_it_is_mined_in_case_a_reorg_takes_it_back(state):
+    asked = step(slot(state, receipt=receipt()), Asked("a person"), RULES)
     assert (asked.changes, asked.orders) == ((), ())
     result = step(asked.slot, look(101, canonical={100: "0xother"}), RULES)
     assert result.orders == (Tell("reorged", "0xwork"), Quote())
+
+
+def test_a_persons_hurry_passes_the_budget_but_no_limit():
+    hurried = step(slot(), Asked(hurry=True), RULES).slot
+    assert signs(step(hurried, offer(base=90 * GWEI, budget=21 * GWEI), RULES)) == [WORK]
+    assert signs(step(hurried, offer(base=90 * GWEI, work=21 * GWEI), RULES)) == []
 
 
 def test_an_unpaid_transaction_that_a_person_gives_up_is_cancelled():

@@ -16,7 +16,7 @@ from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, LedgerEntry
 from keeper.domain.journal import Change, Track
-from keeper.domain.money import Address, Token, UsdWad
+from keeper.domain.money import NO_USD, Address, Token, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.permission import ArgRule, Permission
 from keeper.domain.plan import Call, Leg, Plan, Share
@@ -307,6 +307,8 @@ class Warrant:
     simulation: Simulation
     #: Value of the fees at the transaction's caps (gas * max fee, plus L1 fee), USD wad.
     max_fee_usd: UsdWad
+    #: The same of what is signed together with it and not journaled yet: the day's limit counts it as spent.
+    beside_usd: UsdWad = NO_USD
     #: CANCEL permits one thing only: nothing, sent to the account itself, with a nonce that the journal already uses.
     purpose: Purpose = Purpose.WORK
 

@@ -145,7 +145,7 @@ class AgreedChain:
             found = [one for one in told if one.value is not None]
             if not found:
                 return Verdict(None, agreed=True)
-            verdict = alike(found, self._quorum.size, _identity, lambda *_: f"the receipt of {tx_hash}")
+            verdict = alike(found, self._quorum.size, _identity, lambda *_: f"the receipt of transaction {tx_hash}")
             if verdict.agreed or verdict.conflict is not None:
                 return verdict
             return Verdict(None, agreed=True, unsure=True)

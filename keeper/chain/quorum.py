@@ -180,9 +180,10 @@ class Quorum:
                 self._known[kind] = new
         if conflict is None or new == known:
             return
-        self.pool.roster.tell_conflict(conflict.first.member, conflict.second.member, conflict.about)
-        if conflict.outvoted is not None:
-            self.pool.roster.doubt(conflict.outvoted.member)
+        outvoted = conflict.outvoted.member if conflict.outvoted is not None else None
+        self.pool.roster.tell_conflict(conflict.first.member, conflict.second.member, conflict.about, outvoted)
+        if outvoted is not None:
+            self.pool.roster.doubt(outvoted)
 
 
 def alike(told: Sequence[Told[T]], quorum: int, key: Callable[[T], object], about: Callable[[T, T], str]) -> Verdict[T]:

@@ -103,9 +103,14 @@ class Roster:
                 self._tell(EventName.RPC_FAILED, Level.WARNING, member, error=words, paused_seconds=0)
             raise StaleHead(words)
 
-    def tell_conflict(self, member: Member, other: Member, about: str) -> None:
-        """Tell that two endpoints contradict each other."""
-        self._tell(EventName.RPC_DISAGREED, Level.ERROR, member, other=other.endpoint.redacted, about=about)
+    def tell_conflict(self, member: Member, other: Member, about: str, outvoted: Member | None = None) -> None:
+        """Tell that two endpoints contradict each other, and whether the others have decided between them."""
+        if outvoted is not None:
+            words = f"the others outvote {outvoted.endpoint.redacted}; it is asked last for {DOUBT / 60:.0f} minutes"
+        else:
+            words = "nothing is signed or settled on it; add an endpoint to decide, or remove the one you do not trust"
+        known = {"other": other.endpoint.redacted, "about": about, "next": words}
+        self._tell(EventName.RPC_DISAGREED, Level.ERROR, member, **known)
 
     def doubt(self, member: Member) -> None:
         """Ask an endpoint that the others outvoted last, for a while."""
@@ -148,7 +153,7 @@ class Roster:
             return failures[0]
         if not failures and (limited := self._limited()) is not None:
             return limited
-        words = "; ".join(str(failure) for failure in failures) or "all are set aside after failures"
+        words = "; ".join(dict.fromkeys(map(str, failures))) or "all are set aside after failures"
         limits = [failure.retry_after for failure in failures if isinstance(failure, RateLimited)]
         if failures and len(limits) == len(failures):
             return RateLimited(words, retry_after=min((wait for wait in limits if wait is not None), default=None))

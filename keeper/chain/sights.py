@@ -140,7 +140,7 @@ class Looking:
 
 def _contradiction(having: Sequence[Told[View]], tx_hash: str, best: Receipt | None) -> Conflict | None:
     """Find two endpoints whose receipts of a transaction cannot both be right."""
-    about = f"the receipt of {tx_hash}"
+    about = f"the receipt of transaction {tx_hash}"  # a bare hash could be a key, and is not shown
     for first, second in combinations(having, 2):
         one, other = first.value.receipts[tx_hash], second.value.receipts[tx_hash]
         past = min(first.value.head.number, second.value.head.number) >= max(one.block_number, other.block_number)

@@ -167,6 +167,8 @@ class _Drive:
         self.flight.load()
         for work in self.works:
             self.flight.works[work.harvest.id] = work
+        if self.flight.slots:
+            self._look()
         while True:
             self._welcome()
             active = self._active()

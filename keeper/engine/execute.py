@@ -86,7 +86,7 @@ def next_of(context: ChainContext, work: Work, flight: Flight, room: int = 1) ->
         if not live:
             if _call_back(flight, tracks, index):
                 return Next()
-            return _jobs(context, work, index, executed, past, room) if room > 0 else Next(waits=True)
+            return _jobs(context, work, flight, index, executed, past, room) if room > 0 else Next(waits=True)
         if live[-1].intent.state is not IntentState.CONFIRMED:
             return Next()
         receipt = live[-1].receipt
@@ -107,7 +107,13 @@ def _call_back(flight: Flight, tracks: Sequence[Track], index: int) -> bool:
 
 
 def _jobs(
-    context: ChainContext, work: Work, index: int, executed: Sequence[Executed], past: Sequence[Track], room: int
+    context: ChainContext,
+    work: Work,
+    flight: Flight,
+    index: int,
+    executed: Sequence[Executed],
+    past: Sequence[Track],
+    room: int,
 ) -> Next:
     """Simulate what is left on top of the newest block; its first call is next, an approval and its leg together."""
     if context.stopping():
@@ -115,7 +121,9 @@ def _jobs(
     if sum(t.intent.state is IntentState.REVERTED for t in past) > _MAX_REVERTS:
         raise TxReverted(f"{work.plan.legs[index].label}: reverted {len(past)} times although each simulation passed")
     block = context.chain.head()
-    have = spendable(context, work.harvest.id, work.plan, executed, block)
+    # The wallet as of the last look: what others in flight have moved by then, and no more, is on record.
+    seen = flight.sight.head if flight.sight is not None else block
+    have = spendable(context, work.harvest.id, work.plan, executed, seen)
     start, rehearsal = _rehearse(context, work, index, have, block)
     stop = max(index, start + 1)
     if start == index and work.plan.legs[index].kind is LegKind.APPROVE and room > 1:

@@ -120,7 +120,8 @@ class Flight:
         slots = self.unmined if self.sight is before else self._in_order()
         self._run([(slot.track.intent.id, seen) for slot in slots])
         self._hear_asks()
-        self._mind_holes(self.sight)
+        if self.sight is not before:
+            self._mind_holes(self.sight)
         changed, self.changed = self.changed, set()
         return changed
 

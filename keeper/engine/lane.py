@@ -108,6 +108,7 @@ class Lane:
         self.halted: str | None = context.store.get_flag(halt_key(context.name, owner))
         self.worker = Worker(f"lane-{context.name}-{owner[:8]}", self._handle)
         self._paused: str | None = None
+        self._pausing = threading.Lock()
         #: What was said last about each waiting compound, so that it is said once.
         self._said: dict[str, str] = {}
 
@@ -131,10 +132,10 @@ class Lane:
             return
         try:
             book = self._book()
-            self._mind_pause()
+            self.mind_pause()
             self._tell(resume(context, book, self.owner))
             room = flight_of(context, self.owner).room > 0
-            if position_id and room and self._paused is None and not context.stopping():
+            if position_id and room and context.paused() is None and not context.stopping():
                 self._compound(book, position_id)
         except IntegrityError as error:
             # Only what a person must look at halts; an endpoint on the wrong chain is waited for.
@@ -186,24 +187,37 @@ class Lane:
         """Say of each compound that waits why it does, when that is news."""
         if self._context.stopping():
             return  # what stays open when keeper stops is no failure: the next start goes on with it
-        said = {str(ending): str(ending) for ending in endings if isinstance(ending, KeeperError)}
-        for text in said:
-            if text not in self._said:
-                self._context.emit(
-                    EventName.POSITION_FAILED, Level.WARNING, chain=self._context.name, step="harvest", error=text
-                )
-        self._said = said
+        errors = [ending for ending in endings if isinstance(ending, KeeperError)]
+        # Those without an ending are still open, and both come in the same order.
+        still = self._context.store.open_harvests(self._context.name, self.owner) if errors else []
+        names = [harvest.position_id for harvest, _ in still] if len(still) == len(errors) else [""] * len(errors)
+        before, self._said = self._said, {}
+        for position_id, error in zip(names, errors, strict=True):
+            if before.get(str(error)) != position_id:
+                # What one look could not read, the next one reads: a warning only when that fails, too.
+                passing = isinstance(error, Transient) and position_id not in before.values()
+                self._say(position_id, Level.INFO if passing else Level.WARNING, error)
+            self._said[str(error)] = position_id
 
-    def _mind_pause(self) -> None:
-        """Say once that the account is paused, and once that it goes on. What is in flight is watched meanwhile."""
-        why, context = self._context.paused(), self._context
-        if why == self._paused:
-            return
-        name = EventName.LANE_RESUMED if why is None else EventName.LANE_PAUSED
-        context.emit(name, Level.WARNING, chain=context.name, owner=self.owner, reason=why or self._paused)
-        self._paused = why
+    def mind_pause(self) -> None:
+        """Say once that the account is paused, and once that it goes on; for any thread, as the lane may be busy.
+
+        What is in flight is watched meanwhile.
+        """
+        context = self._context
+        with self._pausing:
+            why, before = context.paused(), self._paused
+            self._paused = why
+        if why is not None and why != before:
+            context.emit(EventName.LANE_PAUSED, Level.WARNING, chain=context.name, owner=self.owner, reason=why)
+        elif why is None and before is not None:
+            reason = before.rpartition("; ")[0] or before  # how to end it is no news any more
+            context.emit(EventName.LANE_RESUMED, chain=context.name, owner=self.owner, reason=reason)
 
     def _say(self, position_id: str, level: Level, error: KeeperError) -> None:
+        self._said[str(error)] = position_id
+        if isinstance(error, TxPending) and self._context.paused() is not None:
+            return  # nothing has failed: ``lane.paused`` has said why it waits, and how that ends
         self._context.emit(
             EventName.POSITION_FAILED,
             level,

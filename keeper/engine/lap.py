@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
-from keeper.domain.events import EventName
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
 from keeper.domain.observation import Observation
@@ -25,7 +24,7 @@ from keeper.engine.plan import make_plan
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.simulate import Rehearsal, rehearse
 from keeper.engine.survey import Assessment, decide_again, record_changes, survey
-from keeper.engine.telling import say_planned
+from keeper.engine.telling import say_planned, say_resumed
 from keeper.engine.verify import remember_own
 from keeper.engine.work import Work
 from keeper.errors import (
@@ -318,7 +317,7 @@ def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment
         settle_in_flight(context, harvest)
         text = f"compound {harvest.id} was begun for another farm under the name {harvest.position_id}"
         raise TxPending(f"{text}; give that farm its name back until the compound is finished") from error
-    _say_resumed(context, harvest, plan, sum(track.receipt is not None for track in tracks) + 1)
+    say_resumed(context, harvest, plan, tracks)
     return Work(harvest, fresh, case.position.signer, case.valuation, _budget(seen))
 
 
@@ -326,21 +325,6 @@ def _budget(seen: Assessment) -> int:
     """An unconfirmed first leg is outbid only as far as the harvest is worth it now."""
     numbers = seen.decision.numbers
     return (numbers.fire_gas_price_wei or 0) if numbers is not None else 0
-
-
-def _say_resumed(context: ChainContext, harvest: Harvest, plan: Plan, leg: int) -> None:
-    """Say once for each leg that an open compound is gone on with; a lane looks at it every few seconds."""
-    key = f"resumed:{harvest.id}:{leg}"
-    if key in context.said:
-        return
-    context.said[key] = context.clock.monotonic()
-    context.emit(
-        EventName.HARVEST_RESUMED,
-        position=harvest.position_id,
-        harvest=harvest.id,
-        leg=leg,
-        legs=len(plan.legs),
-    )
 
 
 def _blocked(assessment: Assessment, reason: Reason) -> Assessment:

@@ -61,7 +61,8 @@ def launch(flight: Flight, jobs: Sequence[Job]) -> list[tuple[Track, KeeperError
     for job, intent, l1_fee in zip(jobs, intents, fees, strict=True):
         nonce = nonces[sum(error is None for _, error in results)]
         try:
-            signed, fee = _sign(flight, job, intent, nonce, l1_fee)
+            beside = UsdWad(sum(change.max_fee_usd for change in changes if isinstance(change, AddAttempt)))
+            signed, fee = _sign(flight, job, intent, nonce, l1_fee, beside)
         except SignerError as error:
             changes.append(Settle(intent.id, IntentState.CANCELLED))
             results.append((Track(replace(intent, state=IntentState.CANCELLED)), error))
@@ -104,7 +105,7 @@ def fill_gap(flight: Flight, nonce: int) -> Track | None:
         simulation = context.chain.simulate(flight.owner, [cancel_call(flight.owner)], [], head)
         bid = first_bid(fees, budget_wei=None, ceiling_wei=context.limits.max_gas_price_wei)
         request = _request(intent, cancel_call(flight.owner), nonce, simulation, bid, eip1559=fees.eip1559)
-        signed, fee = sign_request(flight, request, Warrant("", "", 0, simulation, UsdWad(0), Purpose.CANCEL))
+        signed, fee = sign_request(flight, request, Warrant("", "", 0, simulation, UsdWad(0), purpose=Purpose.CANCEL))
     except (Transient, RpcRejected, Refused, PolicyDenied):
         return None
     attempt = replace(attempt_of(intent, signed, head.number), purpose=Purpose.CANCEL)
@@ -199,13 +200,13 @@ def _request(intent: Intent, call: Call, nonce: int, simulation: Simulation, bid
     )
 
 
-def _sign(flight: Flight, job: Job, intent: Intent, nonce: int, l1_fee: int) -> tuple[SignedTx, UsdWad]:
+def _sign(flight: Flight, job: Job, intent: Intent, nonce: int, l1_fee: int, beside: UsdWad) -> tuple[SignedTx, UsdWad]:
     harvest = job.work.harvest
     if harvest.owner != flight.owner:
         raise PolicyDenied(f"signer {job.work.signer} holds {flight.owner}, this compound belongs to {harvest.owner}")
     request = _request(intent, job.call, nonce, job.simulation, job.bid, eip1559=job.eip1559)
     fee = UsdWad(job.work.valuation.gas_cost(request.gas * request.max_fee_wei + l1_fee))
-    warrant = Warrant(harvest.position_id, harvest.plan_id, job.index, job.simulation, fee)
+    warrant = Warrant(harvest.position_id, harvest.plan_id, job.index, job.simulation, fee, beside)
     return signer_of(flight, job.work.signer).sign(request, warrant), fee
 
 

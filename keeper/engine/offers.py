@@ -82,7 +82,7 @@ def sign(flight: Flight, slot: Slot, order: Sign) -> Attempt | None:
             intent.leg_index,
             simulation,
             UsdWad(0),
-            order.purpose,
+            purpose=order.purpose,
         )
         signed, fee = sign_request(flight, request, warrant, signer=work.signer if work else None)
     except (Transient, RpcRejected):

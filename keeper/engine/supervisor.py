@@ -139,6 +139,7 @@ class ChainWatch:
         self.state.cases = {a.position.id: a.case for a in result.assessments if a.case is not None}
         self._seen(result.block.number)
         for lane in list(self.lanes.values()):
+            lane.mind_pause()
             lane.recover()
         held = (a.position.id for a in result.assessments if a.decision.verdict is Verdict.BLOCKED)
         self.state.handed = {*held, *(a.position.id for a in result.due)}
@@ -171,6 +172,7 @@ class ChainWatch:
                 due.append(position_id)
         self._seen(head.number)
         for lane in list(self.lanes.values()):
+            lane.mind_pause()
             if lane.waiting:
                 lane.recover()
         context.emit(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keeper.domain.events import EventName, Level
 from keeper.domain.harvest import Harvest
 from keeper.domain.journal import Track
 from keeper.domain.money import Address, Amount, usd_decimal
 from keeper.domain.plan import Plan
-from keeper.domain.transaction import Attempt, AttemptState, Purpose, Simulation
+from keeper.domain.transaction import IN_FLIGHT, Attempt, AttemptState, IntentState, Purpose, Simulation
 from keeper.engine.context import ChainContext
 from keeper.engine.work import Work
 from keeper.tx.slot import Slot
@@ -20,6 +22,7 @@ __all__ = [
     "say_planned",
     "say_quarantined",
     "say_reorged",
+    "say_resumed",
     "say_sent",
     "say_signed_away",
 ]
@@ -48,12 +51,38 @@ def say_planned(context: ChainContext, harvest: Harvest, plan: Plan, simulation:
     )
 
 
+def say_resumed(context: ChainContext, harvest: Harvest, plan: Plan, tracks: Sequence[Track]) -> None:
+    """Say once for each leg that an open compound goes on, at its first leg that is not done.
+
+    A lane comes here every few seconds. A leg whose transaction is on its way already is named with it.
+    """
+    landed = (IntentState.MINED, IntentState.CONFIRMED)  # a cancel has a receipt, too, and does nothing
+    done = {track.intent.leg_index for track in tracks if track.intent.state in landed}
+    leg = next((index for index in range(len(plan.legs)) if index not in done), len(plan.legs) - 1)
+    key = f"resumed:{harvest.id}:{leg}"
+    if key in context.said:
+        return
+    context.said[key] = context.clock.monotonic()
+    flying = [t for t in tracks if t.intent.leg_index == leg and t.intent.state in IN_FLIGHT and t.attempts]
+    context.emit(
+        EventName.HARVEST_RESUMED,
+        position=harvest.position_id,
+        harvest=harvest.id,
+        leg=leg + 1,
+        legs=len(plan.legs),
+        nonce=flying[-1].intent.nonce if flying else None,
+        tx=flying[-1].attempts[-1].hash if flying else None,
+        next="what it had signed is sent again, unchanged, unless it is mined already" if flying else None,
+    )
+
+
 def say_sent(context: ChainContext, work: Work | None, track: Track, attempt: Attempt) -> None:
     """Signed bytes are given to the chain for the first time; ``attempt`` above 1 outbids or cancels an earlier one."""
     if attempt.state is not AttemptState.SIGNED:
         return
-    intent = track.intent
+    intent, first = track.intent, track.intent.leg_index == 0 and attempt.purpose is Purpose.WORK
     number = [a.hash for a in track.attempts].index(attempt.hash) + 1
+    before = track.attempts[number - 2] if number > 1 else None
     context.emit(
         EventName.HARVEST_SENT,
         position=work.harvest.position_id if work else None,
@@ -64,8 +93,10 @@ def say_sent(context: ChainContext, work: Work | None, track: Track, attempt: At
         nonce=attempt.nonce,
         tx=attempt.hash,
         bid_gwei=f"{attempt.max_fee_wei / 10**9:.4g}",
-        budget_usd=f"{usd_decimal(work.harvest.predicted_cost_usd):.2f}" if work else None,
+        # Only a first leg is held to what was predicted: what has been claimed is brought to its end.
+        budget_usd=f"{usd_decimal(work.harvest.predicted_cost_usd):.2f}" if work and first else None,
         attempt=number,
+        outbids_gwei=f"{before.max_fee_wei / 10**9:.4g}" if before else None,
     )
 
 
@@ -75,6 +106,7 @@ def say_mined(context: ChainContext, work: Work | None, track: Track) -> None:
     if receipt is None:
         return
     plan = work.plan if work else None
+    native = context.prices_seen.get("native", 0)
     gained = [receipt.delta(token, plan.owner) for token in plan.tokens] if plan else []
     context.emit(
         EventName.HARVEST_MINED,
@@ -87,18 +119,28 @@ def say_mined(context: ChainContext, work: Work | None, track: Track) -> None:
         block=receipt.block_number,
         gas=receipt.gas_used,
         cost_wei=receipt.cost_wei,
-        received=", ".join(_word(amount) for amount in gained if amount.raw > 0),
+        cost_usd=f"{usd_decimal(receipt.cost_wei * native // 10**18):.2f}" if native else None,
+        received=", ".join(_word(amount) for amount in gained if amount.raw > 0) or None,
     )
 
 
 def say_reorged(context: ChainContext, work: Work | None, slot: Slot, tx_hash: str) -> None:
     """A block that had the transaction is no longer in the chain; its bytes go out again."""
-    context.emit(EventName.TX_REORGED, Level.WARNING, **_about(context, work, slot), tx=tx_hash)
+    words = "the same bytes are sent again; nothing need be done"
+    if slot.giving_up:
+        words = "its work was given up, so a cancel takes its nonce; nothing need be done"
+    context.emit(EventName.TX_REORGED, Level.WARNING, **_about(context, work, slot), tx=tx_hash, next=words)
 
 
 def say_held(context: ChainContext, work: Work | None, slot: Slot, why: str) -> None:
     """A transaction waits, and nothing can be done about it within the limits; its bytes go out again regularly."""
-    context.emit(EventName.TX_STUCK, Level.WARNING, **_about(context, work, slot), tx=slot.top.hash, why=why)
+    harvest, _, place = slot.track.intent.id.partition("-")
+    name = f"{harvest[:8]}-{place}"
+    words = (
+        f"it goes on by itself when that changes; `keeper tx show {name}` says more, `keeper tx cancel {name}` ends it"
+    )
+    about = _about(context, work, slot)
+    context.emit(EventName.TX_STUCK, Level.WARNING, **about, tx=slot.top.hash, why=why, next=words)
 
 
 def say_signed_away(context: ChainContext, work: Work | None, slot: Slot, what: str, detail: str) -> None:

@@ -19,6 +19,9 @@ _STYLES: Final[Mapping[str, str]] = {"debug": "2", "info": "36", "warning": "33"
 #: Told by the line's shape instead of a field.
 _SHAPE: Final = frozenset({"timestamp", "event", "level", "exception", "legs"})
 
+#: For programs, which read JSON: what a person would have to skip over. What it cost stands there in dollars, too.
+_MACHINE: Final = frozenset({"plan", "cost_wei"})
+
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Decide by NO_COLOR, FORCE_COLOR, TERM=dumb and the stream, in this order."""
@@ -63,7 +66,12 @@ class ConsoleRenderer:
 
 def _fields(event_dict: Mapping[str, Any]) -> list[tuple[str, Any]]:
     shape = _SHAPE if "leg" in event_dict else _SHAPE - {"legs"}
-    return [(str(key), value) for key, value in event_dict.items() if key not in shape and value is not None]
+    return [(str(key), value) for key, value in event_dict.items() if key not in shape and not _idle(key, value)]
+
+
+def _idle(key: str, value: Any) -> bool:
+    """Whether a field says nothing to a person: it is empty, for programs, or the first attempt of anything."""
+    return value is None or value == "" or key in _MACHINE or (key == "attempt" and value == 1)
 
 
 def _leg(key: str, value: Any, event_dict: Mapping[str, Any]) -> Any:

@@ -107,7 +107,7 @@ class GuardedSigner:
             or (self._cancel_rule(request, warrant) if cancel else self._work_rule(policy, request, warrant))
             or _simulation_rule(request, warrant)
             or _fee_rule(policy.limits, request)
-            or _budget_rule(policy.limits, request, warrant.max_fee_usd, self._spent)
+            or _budget_rule(policy.limits, request, warrant, self._spent)
         )
         if rule is not None:
             self._deny(rule, request, warrant)
@@ -218,13 +218,13 @@ def _fee_rule(limits: Limits, request: TxRequest) -> str | None:
     return None
 
 
-def _budget_rule(limits: Limits, request: TxRequest, fee: UsdWad, spent_today: Callable[[], UsdWad]) -> str | None:
-    per_tx, per_day = limits.per_tx_usd, limits.per_day_usd
+def _budget_rule(limits: Limits, request: TxRequest, warrant: Warrant, spent_today: Callable[[], UsdWad]) -> str | None:
+    per_tx, per_day, fee = limits.per_tx_usd, limits.per_day_usd, warrant.max_fee_usd
     if fee < 0 or (fee == 0 and request.gas * request.max_fee_wei > 0):
         return "fee: its value in dollars is unknown"
     if per_tx is not None and fee > per_tx:
         return f"per-transaction cap: fees up to {_dollars(fee)} are above {_dollars(per_tx)}"
-    if per_day is not None and (spent := spent_today()) + fee > per_day:
+    if per_day is not None and (spent := spent_today() + warrant.beside_usd) + fee > per_day:
         return f"per-day cap: {_dollars(spent)} spent and up to {_dollars(fee)} now are above {_dollars(per_day)}"
     return None
 

@@ -185,13 +185,25 @@ def _bid(slot: Slot, offer: Offer, purpose: Purpose, caps: tuple[int | None, ...
     floor = floor_in(slot.refused)
     bid = replacement(slot.top, offer.fees, caps, tip_cap_wei=rules.tip_cap_wei, floor_wei=floor)
     if bid is None:
-        price = f"gas is {offer.fees.price_wei / 10**9:.4g} gwei"
-        return _hold(slot, f"{price}, and no higher bid for its {purpose} is within the limits")
+        return _hold(slot, f"gas is {offer.fees.price_wei / 10**9:.4g} gwei, {_ceiling(slot, offer, purpose)}")
     changes: tuple[Change, ...] = ()
     if slot.top.state is AttemptState.SIGNED:  # what is outbid is taken for sent
         changes = (MarkBroadcast(slot.track.intent.id, slot.top.hash),)
         slot = _marked(slot, slot.top.hash)
     return Step(slot, changes, (Sign(bid, purpose),))
+
+
+def _ceiling(slot: Slot, offer: Offer, purpose: Purpose) -> str:
+    """Say which ceiling is the lowest: the one to raise, or to wait for."""
+    work = purpose is Purpose.WORK
+    names = ("limits.max_gas_price_gwei", "limits.per_tx" if work else "limits.cancel_max")
+    caps = offer.work_caps if work else offer.cancel_caps
+    lowest, name = min(((cap, name) for cap, name in zip(caps, names, strict=False) if cap), default=(0, ""))
+    budget = offer.budget_wei if work and not slot.hurry else None
+    if budget is not None and not 0 < lowest < budget:
+        return f"and the compound is not worth more than {budget / 10**9:.4g} gwei; unmined it costs nothing"
+    words = f"and no higher bid for its {purpose} is within the limits"
+    return f"{words}: {name} allows {lowest / 10**9:.4g} gwei" if 0 < lowest < 2 * offer.fees.price_wei else words
 
 
 def _hold(slot: Slot, why: str) -> Step:

@@ -50,7 +50,7 @@ def test_three_compounds_go_together_and_each_grows_its_own_stake(fresh_world, c
         works = [begin(context, app.book("local"), p).work for p in POSITIONS]
         endings = drive(context.sure(), flight_of(context, farmer), works)
         grown = {p: principal(app, p) - before[p] for p in POSITIONS}
-    assert [e.state for e in endings] == [HarvestState.DONE] * 3
+    assert [getattr(e, "state", e) for e in endings] == [HarvestState.DONE] * 3
     assert all(0 <= grown[e.position_id] - e.compounded.raw <= 3 * 10**6 for e in endings), grown
     assert max(map(len, batches)) >= 3, "the window was never used"
     sent = sent_by(fresh_world, farmer, 0)[-(nonce(fresh_world, farmer) - first) :]
@@ -243,3 +243,22 @@ def test_a_commit_that_fails_sends_nothing(fresh_world, config, farmer, monkeypa
             app.compound("usdc-aave")
     assert nonce(fresh_world, farmer) == first
     assert int(fresh_world.node.rpc("eth_getTransactionCount", farmer, "pending"), 16) == first
+
+
+def test_a_window_counts_against_the_day_what_is_signed_together(config, farmer, monkeypatch):
+    """The journal knows none of a window while it is signed; the policy must all the same."""
+    from keeper.signers.policy import GuardedSigner
+
+    honest, warrants = GuardedSigner.sign, []
+
+    def sign(self, request, warrant):
+        warrants.append(warrant)
+        return honest(self, request, warrant)
+
+    monkeypatch.setattr(GuardedSigner, "sign", sign)
+    with open_local(config) as app:
+        context = quick(app, max_in_flight=8)
+        works = [begin(context, app.book("local"), p).work for p in POSITIONS]
+        drive(context.sure(), flight_of(context, farmer), works)
+    one, two = warrants[:2]
+    assert (one.beside_usd, two.beside_usd) == (0, one.max_fee_usd)

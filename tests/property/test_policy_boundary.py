@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from keeper.abi import Fn
 from keeper.domain.events import EventName
 from keeper.domain.money import NO_USD, Address, UsdWad, usd
-from keeper.domain.transaction import SignedTx, SimulatedCall, Simulation, TxRequest
+from keeper.domain.transaction import Purpose, SignedTx, SimulatedCall, Simulation, TxRequest
 from keeper.errors import PolicyDenied, SignerError, StoreUnavailable
 from keeper.ports import ArgRule, Permission, Signer, Warrant
 from keeper.signers.local import LocalKey
@@ -210,6 +211,53 @@ def test_the_days_budget_is_never_passed(spent, fee):
         with pytest.raises(PolicyDenied, match="per-day"):
             signer.sign(request(), warrant)
     assert len(spy.reached) == (spent + fee <= usd(20))
+
+
+@given(st.integers(0, 10**20), st.integers(0, 10**20), st.integers(1, 10**20))
+def test_what_is_signed_together_counts_as_spent(spent, beside, fee):
+    signer, spy, _ = guarded(replace(POLICY, limits=Limits(per_day_usd=usd(20))), UsdWad(spent))
+    warrant = replace(WARRANT, max_fee_usd=UsdWad(fee), beside_usd=UsdWad(beside))
+    with contextlib.suppress(PolicyDenied):
+        signer.sign(request(), warrant)
+    assert len(spy.reached) == (spent + beside + fee <= usd(20))
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, None),
+        ({"to": ROUTER}, "cancel"),
+        ({"data": b"\x01"}, "cancel"),
+        ({"value": 1}, "cancel"),
+        ({"nonce": 8}, "cancel"),
+        ({"chain_id": 2}, "chain"),
+        ({"max_fee_wei": 10**11 + 1}, "gas price"),
+    ],
+)
+def test_a_cancel_is_nothing_to_oneself_with_a_nonce_of_the_journal(changes, rule):
+    spy = Spy()
+    policy = replace(POLICY, limits=replace(LIMITS, cancel_usd=usd(2)))
+    guard = GuardedSigner(spy, policy, lambda: usd(0), Heard(), next_nonce=lambda _: 8, paused=lambda: "maintenance")
+    nothing = replace(request(), to=guard.address, data=b"", value=0, nonce=7)
+    cancel = replace(WARRANT, position_id="", purpose=Purpose.CANCEL)
+    if rule is None:
+        assert guard.sign(nothing, cancel).request == nothing, "a pause stops work, not cancels"
+        with pytest.raises(PolicyDenied, match="cancel cap"):
+            guard.sign(nothing, replace(cancel, max_fee_usd=usd("2.01")))
+        return
+    with pytest.raises(PolicyDenied, match=f"this: {rule}"):
+        guard.sign(replace(nothing, **changes), cancel)
+    assert spy.reached == []
+
+
+def test_a_pause_is_checked_where_things_are_signed():
+    spy, why = Spy(), ["maintenance"]
+    guard = GuardedSigner(spy, POLICY, lambda: usd(0), Heard(), paused=lambda: why[0])
+    with pytest.raises(PolicyDenied, match="pause: maintenance"):
+        guard.sign(request(), WARRANT)
+    assert spy.reached == []
+    why[0] = None
+    guard.sign(request(), WARRANT)
 
 
 def test_without_a_journal_to_ask_nothing_is_signed():

@@ -137,7 +137,7 @@ class Keeper:
         """Write its config; nothing is started yet."""
         self.arena, self.nursery, self.workers = arena, nursery, workers
         self.folder, self.state, self.places = arena.folder, arena.folder / "state", arena.places
-        self.proxies, self.knobs = [arena.proxy], Knobs(max_in_flight=4, scale=SCALE, block_wall=BLOCK_WALL)
+        self.proxies, self.knobs = [arena.proxy], Knobs(scale=SCALE, block_wall=BLOCK_WALL)
         config = config_text(self)  # type: ignore[arg-type]  # all that it reads of a stage is here
         head, first, *_others = config.split("\n[[positions]]\n")
         self.config = arena.folder / "keeper.toml"

@@ -75,7 +75,7 @@ def _idle(key: str, value: Any) -> bool:
 
 
 def _leg(key: str, value: Any, event_dict: Mapping[str, Any]) -> Any:
-    return f"{value}/{event_dict['legs']}" if key == "leg" and "legs" in event_dict else value
+    return f"{value}/{event_dict['legs']}" if key == "leg" and event_dict.get("legs") is not None else value
 
 
 def _shown(value: Any) -> str:

@@ -133,7 +133,7 @@ def test_two_receipts_that_contradict_each_other_settle_nothing_and_are_told_onc
     events = Events()
     chain = chain_of(fakes, events=events)
     for _ in range(3):
-        with pytest.raises(Disagreement, match="contradict each other about the receipt of 0x") as caught:
+        with pytest.raises(Disagreement, match="contradict each other about the receipt of transaction 0x") as caught:
             chain.sight(ME, [tx_hash("a")])
     assert all(fake.redacted in str(caught.value) for fake in fakes)
     assert events.names == ["rpc.disagreed"]

@@ -65,6 +65,15 @@ def test_legs_are_one_word_on_the_console_and_two_numbers_in_json():
     assert (record["leg"], record["legs"], record["ok"]) == (1, 4, True)
 
 
+def test_the_console_leaves_out_what_only_programs_read_and_json_has_it():
+    fields = {"leg": 1, "legs": None, "plan": "0f" * 16, "cost_wei": 5, "received": "", "attempt": 1, "gas": 7}
+    event = Event(EventName.HARVEST_MINED, fields=fields)
+    assert lines("console", event)[0][9:] == "harvest.mined   leg=1 gas=7"
+    assert {key: value for key, value in json.loads(lines("json", event)[0]).items() if key in fields} == fields
+    again = Event(EventName.HARVEST_SENT, fields=fields | {"attempt": 2})
+    assert lines("console", again)[0].endswith("leg=1 attempt=2 gas=7")
+
+
 def test_a_json_line_has_iso_time_level_and_event_first():
     record = json.loads(lines("json", CYCLE)[0])
     assert list(record)[:3] == ["timestamp", "level", "event"]

@@ -24,7 +24,18 @@ from keeper.ports import (
 from keeper.tx.refusals import NO_WORDS, Words
 from keeper.tx.slot import Rules
 
-__all__ = ["ChainContext", "Limits", "Plugins", "PriceRules", "ask_key", "halt_key", "looked_key", "no_checkpoint"]
+__all__ = [
+    "ChainContext",
+    "Limits",
+    "Plugins",
+    "PriceRules",
+    "ask_key",
+    "halt_key",
+    "looked_key",
+    "native_key",
+    "no_checkpoint",
+    "own_key",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,16 @@ def halt_key(chain: str, owner: Address) -> str:
 def looked_key(harvest_id: str) -> str:
     """Name the flag that says that a person has looked at what a compound did, and lets it go on."""
     return f"looked:{harvest_id}"
+
+
+def native_key(chain: str) -> str:
+    """Name the flag that keeps the gas token's price as it was last agreed on."""
+    return f"native:{chain}"
+
+
+def own_key(harvest_id: str) -> str:
+    """Name the flag that keeps what the wallet held of each token before a compound."""
+    return f"own:{harvest_id}"
 
 
 def ask_key(what: str, intent_id: str) -> str:
@@ -132,7 +153,7 @@ class ChainContext:
     #: What this chain's nodes say to transactions, as far as the config knows better.
     error_words: Words = field(default_factory=lambda: NO_WORDS)
     #: Seconds for which somebody else's waiting transaction is waited for before keeper goes on.
-    foreign_seconds: float = 120.0
+    foreign_seconds: float = 600.0
     #: Age above which the newest block is too old to decide by, seconds; ``None`` where time stands still (a fork).
     max_head_age_seconds: int | None = None
     #: Seconds that a draining process still gives a transaction to confirm.

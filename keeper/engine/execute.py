@@ -26,7 +26,7 @@ from keeper.engine.plan import oracle_rate
 from keeper.engine.record import Executed, brought, mined, record_done, record_failed
 from keeper.engine.simulate import Holdings, Rehearsal, rehearse
 from keeper.engine.telling import say_not_begun, say_quarantined
-from keeper.engine.verify import check_receipt, forget_own, spendable
+from keeper.engine.verify import check_receipt, spendable
 from keeper.engine.work import Job, Work
 from keeper.errors import (
     HarvestPaidNothing,
@@ -77,7 +77,7 @@ def next_of(context: ChainContext, work: Work, flight: Flight, room: int = 1) ->
         UnaskedTransfer: a mined leg moved what it may not.
         Transient: the chain cannot be read, or its endpoints contradict each other.
     """
-    tracks = context.store.tracks_of(work.harvest.id)
+    tracks = _without_strays(context, flight, context.store.tracks_of(work.harvest.id))
     looked = context.store.get_flag(looked_key(work.harvest.id)) is not None
     executed: list[Executed] = []
     for index, leg in enumerate(work.plan.legs):
@@ -94,8 +94,17 @@ def next_of(context: ChainContext, work: Work, flight: Flight, room: int = 1) ->
         if not looked:
             check_receipt(work.plan, leg, receipt, executed)
         executed.append((live[-1].intent, receipt))
+    done = record_done(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation)
     _forget(context, work.harvest)
-    return Next(done=record_done(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation))
+    return Next(done=done)
+
+
+def _without_strays(context: ChainContext, flight: Flight, tracks: list[Track]) -> list[Track]:
+    """Cancel intents that were journaled and, because a later commit failed, never signed: nobody goes on with them."""
+    strays = [t for t in tracks if t.intent.state is IntentState.PLANNED and t.intent.id not in flight.slots]
+    if strays:
+        context.store.apply([Settle(track.intent.id, IntentState.CANCELLED) for track in strays])
+    return [track for track in tracks if track not in strays]
 
 
 def _call_back(flight: Flight, tracks: Sequence[Track], index: int) -> bool:
@@ -238,7 +247,6 @@ def _stuck_key(harvest: Harvest) -> str:
 def _forget(context: ChainContext, harvest: Harvest) -> None:
     """Drop the notes of a finished compound."""
     reset_patience(context, harvest)
-    forget_own(context, harvest.id)
     if context.store.get_flag(looked_key(harvest.id)) is not None:
         context.store.set_flag(looked_key(harvest.id), None)
 
@@ -246,8 +254,8 @@ def _forget(context: ChainContext, harvest: Harvest) -> None:
 def give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:
     """Close a compound as failed, with what it did; several in a row set the position aside."""
     _settle_planned(context, work.harvest)
-    _forget(context, work.harvest)
     failed = record_failed(context, work.harvest, work.plan, mined(context, work.harvest), work.valuation, error)
+    _forget(context, work.harvest)
     streak = context.store.failures(failed.position_id)
     if streak >= MAX_FAILURES:
         say_quarantined(context, failed, streak)

@@ -14,7 +14,7 @@ from keeper.domain.journal import AddReceipt, Change, MarkBroadcast, Reopen, Set
 from keeper.domain.money import Address
 from keeper.domain.transaction import IN_FLIGHT, Attempt, IntentState, Purpose, Sight, SignedTx, TxRequest
 from keeper.engine import offers
-from keeper.engine.context import ChainContext, ask_key
+from keeper.engine.context import ChainContext, ask_key, halt_key, native_key, own_key
 from keeper.engine.launch import fill_gap, launch
 from keeper.engine.telling import say_held, say_mined, say_reorged, say_sent, say_signed_away
 from keeper.engine.work import Job, Work
@@ -97,12 +97,14 @@ class Flight:
         """Take over what the journal has; send again what may have been lost. A second call does nothing."""
         if self._loaded:
             return
+        if (price := self.context.store.get_flag(native_key(self.context.name))) is not None:
+            self.context.prices_seen.setdefault("native", int(price))
         tracks = self.context.store.tracks(self.context.name, self.owner)
         asked = self.context.store.flags(ask_key("cancel", ""))
         for track in tracks:
             why = "asked to be cancelled" if ask_key("cancel", track.intent.id) in asked else ""
             self.slots[track.intent.id] = Slot(track, giving_up=why)
-        self._loaded = True
+        self._loaded = True  # and not loaded again when this fails: ``_run`` sees to that
         self._run([(slot.track.intent.id, Woke(self._now())) for slot in self._in_order()])
 
     def look(self) -> set[str]:
@@ -131,7 +133,9 @@ class Flight:
         if seen is not None and now - self._seen_at < _SAME_SECONDS and self._calm(seen) and chain.head() == seen.head:
             return seen
         self._seen_at = now
-        hashes = [attempt.hash for slot in self.unmined for attempt in slot.track.attempts]
+        # Also those of a nonce that went to a stranger: a reorg can give it to our bytes after all.
+        given_away = [s for s in self.slots.values() if s.state is IntentState.CANCELLED and s.track.receipt is None]
+        hashes = [attempt.hash for slot in (*self.unmined, *given_away) for attempt in slot.track.attempts]
         receipts = (slot.track.receipt for slot in self.slots.values())
         heights = sorted({receipt.block_number for receipt in receipts if receipt is not None})
         known = {height: seen.canonical[height] for height in heights if height in seen.canonical} if seen else {}
@@ -180,7 +184,18 @@ class Flight:
     # ------------------------------------------------------------------------------------------------- stepping
 
     def _run(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Step, commit, act, and go on with what the acts led to, until nothing follows."""
+        """Step, commit, act, and go on with what the acts led to, until nothing follows.
+
+        When a step of it fails (the journal cannot be written, say), memory may be behind the journal: the next use
+        reads the journal again.
+        """
+        try:
+            self._step_all(events)
+        except BaseException:
+            self.slots, self._seen, self._loaded = {}, None, False
+            raise
+
+    def _step_all(self, events: Sequence[tuple[str, Event]]) -> None:
         while events:
             after: dict[str, Slot] = {}
             steps: list[tuple[str, Step]] = []
@@ -200,7 +215,7 @@ class Flight:
             return
         for identity, result in steps:
             if any(isinstance(change, Reopen) for change in result.changes):
-                self._mark_superseded(identity, result.slot)
+                self._mark_given_up(identity, result.slot)
         self.context.store.apply(changes)
         for identity, result in steps:
             for change in result.changes:
@@ -219,34 +234,34 @@ class Flight:
             case _:
                 pass
 
-    def _mark_superseded(self, identity: str, slot: Slot) -> None:
+    def _mark_given_up(self, identity: str, slot: Slot) -> None:
         """Before a reopening is committed, remember durably that this intent only ever cancels from now on.
 
-        That is so when it was given up before, or when its leg was done again under another nonce meanwhile: its old
-        bytes are public, and both must not happen.
+        So it is with one that was cancelled or reverted: its leg is, or will be, done again under another nonce, its
+        old bytes are public, and both must not happen.
         """
-        intent = slot.track.intent
-        legs = self.context.store.tracks_of(intent.harvest_id) if intent.harvest_id else []
-        again = [t for t in legs if t.intent.leg_index == intent.leg_index and t.intent.id != identity and t.attempts]
-        if slot.giving_up or any((t.intent.nonce or 0) > slot.nonce for t in again):
-            why = slot.giving_up or "its leg was done again under another nonce"
-            self.context.store.set_flag(ask_key("cancel", identity), why)
+        if slot.giving_up:
+            self.context.store.set_flag(ask_key("cancel", identity), slot.giving_up)
 
     def _forget_finished(self, touched: dict[str, Slot]) -> None:
-        finished = [
-            identity
-            for identity in touched
-            if (slot := self.slots[identity]).track.final
-            or (slot.state is IntentState.CANCELLED and not slot.track.attempts)
-        ]
-        if not finished:
+        for identity in touched:
+            slot = self.slots[identity]
+            if slot.track.final or (slot.state is IntentState.CANCELLED and not slot.track.attempts):
+                del self.slots[identity]
+                for what in ("cancel", "speed-up"):
+                    self._drop_flag(ask_key(what, identity))
+                self._forget_own(slot.track.intent.harvest_id)
+
+    def _forget_own(self, harvest_id: str) -> None:
+        """Drop the note of what the wallet held before a compound, once no reorg can open the compound again."""
+        if any(slot.track.intent.harvest_id == harvest_id for slot in self.slots.values()):
             return
-        asked = [*self.context.store.flags(ask_key("cancel", "")), *self.context.store.flags(ask_key("speed-up", ""))]
-        for identity in finished:
-            del self.slots[identity]
-            for key in asked:
-                if key.rpartition(":")[2] == identity:
-                    self.context.store.set_flag(key, None)
+        if all(h.id != harvest_id for h, _ in self.context.store.open_harvests(self.context.name, self.owner)):
+            self._drop_flag(own_key(harvest_id))
+
+    def _drop_flag(self, key: str) -> None:
+        if self.context.store.get_flag(key) is not None:
+            self.context.store.set_flag(key, None)
 
     # -------------------------------------------------------------------------------------------------- acting
 
@@ -342,10 +357,12 @@ class Flight:
         missing = holes(known, mined, unmined[-1].nonce)
         self._hole_looks = self._hole_looks + 1 if missing else 0
         if len(missing) > _MAX_HOLES:
-            raise IntegrityError(
+            text = (
                 f"{len(missing)} nonces of {self.owner} below {unmined[-1].nonce} are neither mined nor in the "
-                "journal; nothing is sent until `keeper recover` has compared journal and chain"
+                "journal; look at the account in an explorer before anything else is sent from it"
             )
+            self.context.store.set_flag(halt_key(self.context.name, self.owner), text)
+            raise IntegrityError(text)
         if self._hole_looks >= _HOLE_LOOKS:
             track = fill_gap(self, missing[0])
             if track is not None:
@@ -374,6 +391,7 @@ class Flight:
         """Say once that a transaction cannot go on by itself."""
         if not slot.told:
             self._tell(slot, "stuck", why)
+            self.slots[slot.track.intent.id] = replace(slot, told=True)
 
     def _now(self) -> float:
         return self.context.clock.monotonic()
@@ -384,7 +402,6 @@ class Flight:
 
 def flight_of(context: ChainContext, owner: Address) -> Flight:
     """Return the one flight of an account in this process."""
-    known = context.flights.get(owner)
-    if not isinstance(known, Flight):
-        known = context.flights[owner] = Flight(context.sure(), owner)
+    known = context.flights.get(owner) or context.flights.setdefault(owner, Flight(context.sure(), owner))
+    assert isinstance(known, Flight)
     return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 import threading
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from keeper.domain.money import Address
 from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.drive import Ending, carry_out, drive
 from keeper.engine.flight import flight_of
-from keeper.engine.lap import Execute, begin, compound, resume
+from keeper.engine.lap import Execute, begin, compound, is_open, resume
 from keeper.engine.resolve import Book
 from keeper.engine.work import Work
 from keeper.errors import IntegrityError, KeeperError, Transient, TxPending
@@ -153,6 +154,8 @@ class Lane:
             if harvest is not None and harvest.state is HarvestState.DONE:
                 self._done()
             return
+        if is_open(self._context, self.owner, position_id):
+            return  # it waits, and that has been said
         first = begin(self._context, book, position_id).work
         if first is not None:
             drive(
@@ -167,7 +170,9 @@ class Lane:
         """Begin the next waiting position that is due."""
         while (position_id := self.worker.take()) is not None:
             try:
-                if position_id and (work := begin(self._context, book, position_id).work) is not None:
+                if not position_id or is_open(self._context, self.owner, position_id):
+                    continue
+                if (work := begin(self._context, book, position_id).work) is not None:
                     return work
             except IntegrityError:
                 raise
@@ -193,11 +198,11 @@ class Lane:
         names = [harvest.position_id for harvest, _ in still] if len(still) == len(errors) else [""] * len(errors)
         before, self._said = self._said, {}
         for position_id, error in zip(names, errors, strict=True):
-            if before.get(str(error)) != position_id:
+            if before.get(_gist(error)) != position_id:
                 # What one look could not read, the next one reads: a warning only when that fails, too.
                 passing = isinstance(error, Transient) and position_id not in before.values()
                 self._say(position_id, Level.INFO if passing else Level.WARNING, error)
-            self._said[str(error)] = position_id
+            self._said[_gist(error)] = position_id
 
     def mind_pause(self) -> None:
         """Say once that the account is paused, and once that it goes on; for any thread, as the lane may be busy.
@@ -215,7 +220,7 @@ class Lane:
             context.emit(EventName.LANE_RESUMED, chain=context.name, owner=self.owner, reason=reason)
 
     def _say(self, position_id: str, level: Level, error: KeeperError) -> None:
-        self._said[str(error)] = position_id
+        self._said[_gist(error)] = position_id
         if isinstance(error, TxPending) and self._context.paused() is not None:
             return  # nothing has failed: ``lane.paused`` has said why it waits, and how that ends
         self._context.emit(
@@ -226,3 +231,8 @@ class Lane:
             step="harvest",
             error=str(error),
         )
+
+
+def _gist(error: KeeperError) -> str:
+    """Words without their numbers: another price of gas in the same reason is no news."""
+    return re.sub(r"\d[\d.,]*(e[+-]?\d+)?", "#", str(error))

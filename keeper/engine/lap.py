@@ -15,7 +15,7 @@ from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Plan
-from keeper.engine.context import ChainContext, halt_key
+from keeper.engine.context import ChainContext, halt_key, native_key
 from keeper.engine.decide import Case
 from keeper.engine.drive import carry_out, drive, settle_in_flight
 from keeper.engine.execute import drop, reprice
@@ -47,6 +47,7 @@ __all__ = [
     "compound",
     "equip",
     "in_flight",
+    "is_open",
     "prepare",
     "refuse_halted",
     "resume",
@@ -148,6 +149,8 @@ def begin(context: ChainContext, book: Book, position_id: str, *, forced: bool =
     """
     sure, owner = context.sure(), book.holding(position_id).position.owner
     refuse_halted(context, owner)
+    if is_open(context, owner, position_id):
+        raise TxPending(f"an earlier compound of {position_id} is unfinished and goes first")
     seen = _looked(sure, book, {position_id}, forced=forced)[0]
     prepared = prepare(sure, seen) if seen.decision.verdict is Verdict.HARVEST else Prepared(seen)
     record_changes(context, [prepared.decision])
@@ -216,8 +219,21 @@ def _looked(
     seen = survey(sure, book, only=only, forced=forced, record=False).assessments
     for assessment in seen:
         if assessment.case is not None:
-            sure.prices_seen["native"] = assessment.case.valuation.native.high
+            _keep_price(sure, assessment.case.valuation.native.high)
     return seen
+
+
+def _keep_price(context: ChainContext, usd: int) -> None:
+    """Remember the gas token's price, also over a restart: fees are counted by it when nobody tells a newer one."""
+    key, known = native_key(context.name), context.prices_seen.get("native", 0)
+    context.prices_seen["native"] = usd
+    if abs(usd - known) * 100 > usd:
+        context.store.set_flag(key, str(usd))
+
+
+def is_open(context: ChainContext, owner: Address, position_id: str) -> bool:
+    """Whether a compound of this position is unfinished: it is finished before another is begun."""
+    return any(h.position_id == position_id for h, _ in context.store.open_harvests(context.name, owner))
 
 
 def equip(context: ChainContext, book: Book, owner: Address) -> Flight:

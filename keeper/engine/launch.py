@@ -25,7 +25,7 @@ from keeper.domain.transaction import (
 from keeper.engine.telling import say_foreign_waits
 from keeper.errors import KeeperError, PolicyDenied, Refused, RpcRejected, SignerError, Transient
 from keeper.ports import Signer, Warrant
-from keeper.tx.fees import Bid, first_bid, gas_limit
+from keeper.tx.fees import Bid, affordable, first_bid, gas_limit
 from keeper.tx.nonces import allocate
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def fill_gap(flight: Flight, nonce: int) -> Track | None:
     try:
         fees, head = context.chain.fees(), context.chain.head()
         simulation = context.chain.simulate(flight.owner, [cancel_call(flight.owner)], [], head)
-        bid = first_bid(fees, budget_wei=None, ceiling_wei=context.limits.max_gas_price_wei)
+        gas, native = gas_limit(simulation.gas_used), context.prices_seen.get("native", 0)
+        most = affordable(min(context.cancel_max_usd, context.limits.per_tx_usd), native, gas)
+        bid = first_bid(fees, budget_wei=None, ceiling_wei=most)
         request = _request(intent, cancel_call(flight.owner), nonce, simulation, bid, eip1559=fees.eip1559)
         signed, fee = sign_request(flight, request, Warrant("", "", 0, simulation, UsdWad(0), purpose=Purpose.CANCEL))
     except (Transient, RpcRejected, Refused, PolicyDenied):
@@ -224,6 +226,7 @@ def _nonces(flight: Flight, count: int) -> tuple[int, ...]:
         mined=sight.nonces.latest,
         journal_next=context.store.next_nonce(chain_id, flight.owner),
         pending=sight.nonces.pending,
+        floor=_floor(flight),
     )
     if not allocation.foreign:
         flight.foreign_since = None
@@ -239,6 +242,12 @@ def _nonces(flight: Flight, count: int) -> tuple[int, ...]:
         )
     say_foreign_waits(context, flight.owner, sight.nonces.pending - 1)
     return allocation.nonces
+
+
+def _floor(flight: Flight) -> int:
+    """Return the nonce from which on a rebuilt journal knows everything; 0 for one that was never rebuilt."""
+    kept = flight.context.store.get_flag(f"floor:{flight.context.chain.facts.chain_id}:{flight.owner}")
+    return int(kept or 0)
 
 
 def _check_l1(flight: Flight, jobs: Sequence[Job], l1_fees: Sequence[int]) -> None:

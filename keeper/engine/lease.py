@@ -52,7 +52,7 @@ class Leases:
                 self._clock.sleep(1.0)
             else:
                 break
-        if not self._thread.is_alive():
+        if self._thread.ident is None:
             self._thread.start()
 
     def __enter__(self) -> Self:
@@ -68,7 +68,7 @@ class Leases:
 
     def _renew(self) -> None:
         while not self._over.wait(self._ttl / 3):
-            for lane, token in self._tokens.items():
+            for lane, token in list(self._tokens.items()):
                 # Lost or unwritable: the journal then refuses what would be signed, and says so there.
                 with contextlib.suppress(StoreError):
                     self._store.renew_lease(lane, token, self._ttl)

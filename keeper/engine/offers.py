@@ -41,7 +41,7 @@ def quote(flight: Flight, slot: Slot) -> Offered | None:
         work_caps = (ceiling, affordable(context.limits.per_tx_usd, work.valuation.native.high, slot.top.gas))
         budget = work.budget_wei if slot.track.intent.leg_index == 0 else None
     least = min(context.cancel_max_usd, context.limits.per_tx_usd)
-    cancel_caps = (ceiling, affordable(least, native, gas_limit(_NOTHING)))
+    cancel_caps = (affordable(least, native, gas_limit(_NOTHING)),)
     offer = Offer(fees, head.number, work_caps, cancel_caps, passes=passes, budget_wei=budget)
     return Offered(offer, context.clock.monotonic())
 
@@ -53,6 +53,8 @@ def sign(flight: Flight, slot: Slot, order: Sign) -> Attempt | None:
         StoreUnavailable: the journal did not take it; nothing is sent.
     """
     context, intent, work = flight.context, slot.track.intent, _work(flight, slot)
+    if order.purpose is Purpose.WORK and context.paused() is not None:
+        return None
     try:
         head = context.chain.head()
         if order.purpose is Purpose.CANCEL:

@@ -9,19 +9,19 @@ from keeper.domain.block import BlockRef
 from keeper.domain.money import Address, Token
 from keeper.domain.plan import Leg, LegKind, Plan
 from keeper.domain.transaction import Receipt
-from keeper.engine.context import ChainContext
+from keeper.engine.context import ChainContext, own_key
 from keeper.engine.record import Executed, brought, mined
 from keeper.erc20 import BALANCE_OF
 from keeper.errors import HarvestPaidNothing, UnaskedTransfer
 
-__all__ = ["check_receipt", "forget_own", "remember_own", "spendable"]
+__all__ = ["check_receipt", "remember_own", "spendable"]
 
 
 def remember_own(context: ChainContext, harvest_id: str, plan: Plan, block: BlockRef) -> None:
     """Note what the wallet held of each token before the compound: that much is never spent by it."""
     theirs = _held_by_others(context, harvest_id, plan, block)
     own = {token: raw - theirs.get(token, 0) for token, raw in _balances(context, plan, block).items()}
-    context.store.set_flag(_own_key(harvest_id), json.dumps({token: str(raw) for token, raw in own.items()}))
+    context.store.set_flag(own_key(harvest_id), json.dumps({token: str(raw) for token, raw in own.items()}))
 
 
 def spendable(
@@ -32,7 +32,7 @@ def spendable(
     Logs can say more than was moved (fee on transfer, a false event); the balance above the wallet's own cannot.
     """
     have = brought(plan, executed)
-    noted = context.store.get_flag(_own_key(harvest_id))
+    noted = context.store.get_flag(own_key(harvest_id))
     if noted is None or not any(have.values()):
         return have
     own = {token: int(raw) for token, raw in json.loads(noted).items()}
@@ -55,11 +55,6 @@ def check_receipt(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Exe
         raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but brought no {names}")
     if leg.kind is LegKind.DEPOSIT and not any(_left(log_token, receipt, plan) for log_token in leg.spends):
         raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but deposited nothing")
-
-
-def forget_own(context: ChainContext, harvest_id: str) -> None:
-    """Drop the note of a finished compound."""
-    context.store.set_flag(_own_key(harvest_id), None)
 
 
 def _check_left(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Executed]) -> None:
@@ -95,7 +90,3 @@ def _held_by_others(context: ChainContext, harvest_id: str, plan: Plan, block: B
         for token, raw in brought(others_plan, so_far).items():
             held[token] = held.get(token, 0) + max(raw, 0)
     return held
-
-
-def _own_key(harvest_id: str) -> str:
-    return f"own:{harvest_id}"

@@ -7,7 +7,7 @@ that the position's adapter has declared, nothing on the list of never, a simula
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -106,7 +106,7 @@ class GuardedSigner:
             _account_rule(policy, self.address, request)
             or (self._cancel_rule(request, warrant) if cancel else self._work_rule(policy, request, warrant))
             or _simulation_rule(request, warrant)
-            or _fee_rule(policy.limits, request)
+            or _fee_rule(replace(policy.limits, max_gas_price_wei=None) if cancel else policy.limits, request)
             or _budget_rule(policy.limits, request, warrant, self._spent)
         )
         if rule is not None:
@@ -121,7 +121,11 @@ class GuardedSigner:
         return matches(policy.permissions.get(warrant.position_id, ()), request.to, request.data, request.value)
 
     def _cancel_rule(self, request: TxRequest, warrant: Warrant) -> str | None:
-        """Permit one thing: nothing, sent to the account itself, with a nonce that the journal knows already."""
+        """Permit one thing: nothing, sent to the account itself, with a nonce that the journal knows already.
+
+        Its own cap in dollars holds for it instead of the gas price: a bid that was cut to the gas-price limit could
+        otherwise never be cancelled, as a replacement must bid more.
+        """
         if request.to != self.address or request.data or request.value:
             return "cancel: only nothing, sent to the account itself, cancels"
         if request.nonce >= self._next_nonce(request.chain_id):

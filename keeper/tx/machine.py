@@ -183,7 +183,9 @@ def _hopeless(slot: Slot, offer: Offer, rules: Rules, *, behind: bool) -> str:
 
 def _bid(slot: Slot, offer: Offer, purpose: Purpose, caps: tuple[int | None, ...], rules: Rules) -> Step:
     floor = floor_in(slot.refused)
-    bid = replacement(slot.top, offer.fees, caps, tip_cap_wei=rules.tip_cap_wei, floor_wei=floor)
+    # A cancel has its cap in dollars and no other: one that had to bid a higher tip than work may would never go out.
+    tip_cap = rules.tip_cap_wei if purpose is Purpose.WORK else None
+    bid = replacement(slot.top, offer.fees, caps, tip_cap_wei=tip_cap, floor_wei=floor)
     if bid is None:
         return _hold(slot, f"gas is {offer.fees.price_wei / 10**9:.4g} gwei, {_ceiling(slot, offer, purpose)}")
     changes: tuple[Change, ...] = ()
@@ -196,7 +198,7 @@ def _bid(slot: Slot, offer: Offer, purpose: Purpose, caps: tuple[int | None, ...
 def _ceiling(slot: Slot, offer: Offer, purpose: Purpose) -> str:
     """Say which ceiling is the lowest: the one to raise, or to wait for."""
     work = purpose is Purpose.WORK
-    names = ("limits.max_gas_price_gwei", "limits.per_tx" if work else "limits.cancel_max")
+    names = ("limits.max_gas_price_gwei", "limits.per_tx") if work else ("limits.cancel_max",)
     caps = offer.work_caps if work else offer.cancel_caps
     lowest, name = min(((cap, name) for cap, name in zip(caps, names, strict=False) if cap), default=(0, ""))
     budget = offer.budget_wei if work and not slot.hurry else None
@@ -291,7 +293,7 @@ def _wait(slot: Slot, event: Saw, rules: Rules) -> Step:
     """Not mined as far as is known: send again, look at the price, or ask who has the nonce."""
     if event.sight.nonces.latest > slot.nonce:
         slot = replace(slot, sightings=slot.sightings + 1)
-        return Step(slot, (), (Prove(slot.nonce),) if slot.sightings >= rules.sightings else ())
+        return Step(slot, (), (Prove(slot.nonce),) if slot.sightings >= rules.sightings << min(slot.proofs, 7) else ())
     head, its_turn = event.sight.head.number, event.sight.nonces.latest == slot.nonce
     slot = replace(slot, sightings=0, turn=(head if slot.turn is None else slot.turn) if its_turn else None)
     orders: list[Order] = []
@@ -308,6 +310,10 @@ def _wait(slot: Slot, event: Saw, rules: Rules) -> Step:
 def _proved(slot: Slot, event: Proved, rules: Rules) -> Step:
     """Release the nonce only on proof: which transaction has it, deep enough, and that it is none of ours."""
     ours = {attempt.hash.lower() for attempt in slot.track.attempts}
+    if event.user is None and _unmined(slot):
+        slot = replace(slot, sightings=0, proofs=slot.proofs + 1)
+        why = "its nonce is used, and no endpoint can tell by what; add one that keeps older blocks"
+        return _hold(slot, why) if slot.proofs >= rules.sightings else Step(slot)
     if event.user is None or not _unmined(slot) or event.user[0].lower() in ours:
         return Step(replace(slot, sightings=0))
     tx_hash, block = event.user
@@ -340,9 +346,10 @@ def _saw_foreign(slot: Slot, event: Saw, rules: Rules) -> Step:
 
 
 def _reopened(slot: Slot, *, send: bool = True) -> Step:
-    """Take the receipt back; the bytes that had it go out first. What was cancelled stays given up, and is not sent."""
+    """Take the receipt back; the bytes that had it go out first, unless their leg was given up or reverted."""
     was = slot.track.receipt
-    given_up = slot.giving_up or ("it was given up before the reorg" if slot.state is IntentState.CANCELLED else "")
+    ended = slot.state in (IntentState.CANCELLED, IntentState.REVERTED)  # its leg is done again under another nonce
+    given_up = slot.giving_up or ("it was given up before the reorg" if ended else "")
     intent = replace(slot.track.intent, state=IntentState.BROADCAST)
     attempts = tuple(replace(a, state=AttemptState.BROADCAST) for a in slot.track.attempts)
     track = replace(slot.track, intent=intent, attempts=attempts, receipt=None)

@@ -30,7 +30,9 @@ def holes(known: Iterable[int], mined: int, above: int) -> list[int]:
     return [nonce for nonce in range(mined, above) if nonce not in taken]
 
 
-def allocate(wanted: int, *, known: Iterable[int], mined: int, journal_next: int, pending: int) -> Allocation:
+def allocate(
+    wanted: int, *, known: Iterable[int], mined: int, journal_next: int, pending: int, floor: int = 0
+) -> Allocation:
     """Give nonces to new transactions: first those missing on record, then the next ones.
 
     A pool's count (``pending``) never raises a nonce: a ghost in a pool would leave a gap that nothing fills. It only
@@ -41,9 +43,10 @@ def allocate(wanted: int, *, known: Iterable[int], mined: int, journal_next: int
         known: nonces from ``mined`` on that the journal has.
         mined: the account's mined count, agreed.
         journal_next: one above the highest nonce on record.
+        floor: nonces below it are taken, though this journal has no rows of them (it was rebuilt).
         pending: the highest count, pool included, that any endpoint gave.
     """
     first = max(journal_next, mined)
-    free = holes(known, mined, first)
+    free = holes(known, max(mined, floor), first)
     nonces = (*free, *range(first, first + wanted))[:wanted]
     return Allocation(nonces, pending > first)

@@ -69,6 +69,8 @@ class Slot:
     turn: int | None = None
     #: Looks in a row that showed its nonce used and none of its receipts.
     sightings: int = 0
+    #: Proofs that were asked for in vain; each makes the next one rarer.
+    proofs: int = 0
     #: Why it is being given up; empty while it is not.
     giving_up: str = ""
     #: Why it should be given up by the last look at its price; that can pass, unlike ``giving_up``.

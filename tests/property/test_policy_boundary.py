@@ -231,7 +231,6 @@ def test_what_is_signed_together_counts_as_spent(spent, beside, fee):
         ({"value": 1}, "cancel"),
         ({"nonce": 8}, "cancel"),
         ({"chain_id": 2}, "chain"),
-        ({"max_fee_wei": 10**11 + 1}, "gas price"),
     ],
 )
 def test_a_cancel_is_nothing_to_oneself_with_a_nonce_of_the_journal(changes, rule):

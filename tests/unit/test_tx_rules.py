@@ -144,7 +144,7 @@ TABLE = {
     (S.CONFIRMED, "saw-it-final"): "finalise",
     (S.CONFIRMED, "saw-another-block"): "reopen tell:reorged send",
     (S.REVERTED, "saw-it-final"): "finalise",
-    (S.REVERTED, "saw-another-block"): "reopen tell:reorged send",
+    (S.REVERTED, "saw-another-block"): "reopen tell:reorged quote",
     # Cancelled by a stranger's transaction, which a reorg has made one of ours.
     (S.CANCELLED, "saw-it-mined"): "reopen receipt tell:reorged",
     (S.CANCELLED, "saw-it-deep"): "reopen receipt tell:reorged",

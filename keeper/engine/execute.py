@@ -15,6 +15,7 @@ from keeper.domain.block import BlockRef
 from keeper.domain.events import EventName, Level
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.journal import Settle, Track
+from keeper.domain.money import usd_text
 from keeper.domain.plan import Leg as PlanLeg
 from keeper.domain.plan import LegKind, MinOut, Patch, Plan
 from keeper.domain.transaction import IN_FLIGHT, IntentState
@@ -45,6 +46,8 @@ __all__ = ["Next", "cannot_go_on", "drop", "give_up", "next_of", "reprice", "res
 _MAX_REVERTS: Final = 2
 #: How often an approval that was used up or revoked is given again.
 _MAX_APPROVALS: Final = 2
+#: What is left of a reward, in percent, below which a compound that has signed nothing is decided afresh.
+_STILL_WORTH_PERCENT: Final = 90
 #: A begun compound that cannot go on is given up after this many visits ...
 _MAX_VISITS: Final = 5
 #: ... and not before this many seconds of chain time: most reasons (a price, a pause, a cap) pass.
@@ -134,10 +137,25 @@ def _jobs(
     seen = flight.sight.head if flight.sight is not None else block
     have = spendable(context, work.harvest.id, work.plan, executed, seen)
     start, rehearsal = _rehearse(context, work, index, have, block)
+    if index == 0 and work.budget_wei is not None:
+        _check_worth(work, rehearsal)
     stop = max(index, start + 1)
     if start == index and work.plan.legs[index].kind is LegKind.APPROVE and room > 1:
         stop = min(index + 2, len(work.plan.legs))
     return Next(tuple(_job(context, work, leg, rehearsal, leg - start) for leg in range(start, stop)))
+
+
+def _check_worth(work: Work, rehearsal: Rehearsal) -> None:
+    """Refuse to sign the first leg when the reward that it was decided for is no longer there.
+
+    Raises:
+        Refused: somebody else has harvested meanwhile, or the price of the reward has fallen.
+    """
+    priced = {price.token.address for price in work.valuation.prices}
+    worth = sum(work.valuation.value_low(a) for a in rehearsal.claimed if a.token.address in priced)
+    wanted = work.harvest.predicted_reward_usd
+    if worth * 100 < wanted * _STILL_WORTH_PERCENT:
+        raise Refused(f"the claim would bring {usd_text(worth)} now, {usd_text(wanted)} when it was decided")
 
 
 def _rehearse(context: ChainContext, work: Work, index: int, have: Holdings, block: BlockRef) -> tuple[int, Rehearsal]:

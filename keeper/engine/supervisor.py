@@ -148,7 +148,7 @@ class ChainWatch:
 
     def _better(self, assessment: Assessment) -> Assessment:
         """Simulate what is due, and what was never simulated: views lie, and gas is only guessed before."""
-        known = assessment.position.id in self.context.learned_gas
+        known = self._knows(assessment.position.id)
         if assessment.case is None or (known and assessment.decision.verdict is not Verdict.HARVEST):
             return assessment
         try:
@@ -157,6 +157,18 @@ class ChainWatch:
             reason = Reason(ReasonCode.READ_FAILED, f"the simulation did not answer: {error}")
             decision = replace(assessment.decision, verdict=Verdict.BLOCKED, reasons=(reason,))
             return replace(assessment, decision=decision)
+
+    def _knows(self, position_id: str) -> bool:
+        """Whether the last simulation of a position is new enough to reckon by.
+
+        What it said of L1 data fees ages fast: one dear hour must not put a position off for weeks.
+        """
+        key, now = f"simulated:{position_id}", self.context.clock.monotonic()
+        limit = 3_600 if self.context.chain.facts.l1_fee == "op-stack" else 86_400
+        if position_id in self.context.learned_gas and now - self.context.said.get(key, now - limit) < limit:
+            return True
+        self.context.said[key] = now
+        return False
 
     def _gas_tick(self) -> None:
         """Ask for the price of gas and the time, and re-check cached thresholds: reward is linear between reads."""

@@ -9,6 +9,7 @@ import pytest
 from app_kit import Recorder, nonce, open_local, principal, sent_by, write_config
 from attack_kit import as_account, begin_and_die, on_send
 
+from keeper.abi import Fn
 from keeper.domain.harvest import HarvestState
 from keeper.domain.journal import AddAttempt
 from keeper.domain.transaction import IntentState, Purpose
@@ -262,3 +263,16 @@ def test_a_window_counts_against_the_day_what_is_signed_together(config, farmer,
         drive(context.sure(), flight_of(context, farmer), works)
     one, two = warrants[:2]
     assert (one.beside_usd, two.beside_usd) == (0, one.max_fee_usd)
+
+
+def test_a_reward_that_is_gone_before_the_first_send_is_not_sent_for(fresh_world, config, farmer):
+    """Decided and opened; then somebody else's transaction harvests; the first leg is not signed for a crumb."""
+    with open_local(config) as app:
+        context = quick(app)
+        work = begin(context, app.book("local"), "uni-farm").work
+        as_account(fresh_world, farmer, fresh_world.farm, "0x" + Fn("getReward()").selector.hex())
+        first = nonce(fresh_world, farmer)
+        (ending,) = drive(context.sure(), flight_of(context, farmer), [work])
+    assert ending.state is HarvestState.CANCELLED
+    assert "when it was decided" in ending.error or "bring" in ending.error
+    assert nonce(fresh_world, farmer) == first

@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 export KEEPER_DEVNET_HOME := $(CURDIR)/.cache/devnet
 export HYPOTHESIS_PROFILE ?= default
 
-.PHONY: help demo test check bench bench-quick lock clean devnet faults
+.PHONY: help demo test check bench bench-quick lock clean devnet faults bad-day
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -54,6 +54,9 @@ check: $(DEV_STAMP) ## lint, types, architecture, dependencies
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry keeper
+
+bad-day: $(RUN_STAMP) devnet ## play a bad day on a local chain, and record what the operator sees (docs/how-to/bad-day.md)
+	@$(BIN)/python -m tools.bad_day
 
 bench-quick: $(DEV_STAMP) devnet ## the benchmarks on 1,000 positions, as CI runs them
 	@$(BIN)/python -m tests.bench --quick

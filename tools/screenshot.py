@@ -114,13 +114,14 @@ def _await_prompt(terminal: Terminal) -> None:
         time.sleep(0.1)
 
 
-def draw(screen: str, title: str) -> str:
-    """Turn a captured screen into an SVG that refers to nothing outside itself."""
+def draw(screen: str, title: str, *, name: str = "keeper-demo", wrap: bool = False) -> str:
+    """Turn a captured screen into an SVG that refers to nothing outside itself; ``name`` is unique among pictures."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, legacy_windows=False)
-    console.print(Text.from_ansi(screen.rstrip()), no_wrap=True, overflow="crop", crop=True)
+    text = Text.from_ansi(screen.rstrip())
+    console.print(text, no_wrap=not wrap, overflow="fold" if wrap else "crop", crop=True)
     template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     template = re.sub(r"font-family: [^;]*;", f"font-family: {FONTS};", template)
-    svg = console.export_svg(title=title, theme=MONOKAI, code_format=template, unique_id="keeper-demo")
+    svg = console.export_svg(title=title, theme=MONOKAI, code_format=template, unique_id=name)
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "").replace("https://www.textualize.io", "")
     svg = re.sub(r"<!-- Generated with Rich.*?-->\s*", "", svg)
     return _TEXT.sub(_place_words, svg)

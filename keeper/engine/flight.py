@@ -12,7 +12,7 @@ from typing import Final
 
 from keeper.domain.journal import AddReceipt, Change, MarkBroadcast, Reopen, Settle
 from keeper.domain.money import Address
-from keeper.domain.transaction import IN_FLIGHT, Attempt, IntentState, Purpose, Sight, SignedTx, TxRequest
+from keeper.domain.transaction import IN_FLIGHT, Attempt, IntentState, Nonces, Purpose, Sight, SignedTx, TxRequest
 from keeper.engine import offers
 from keeper.engine.context import ChainContext, ask_key, halt_key, native_key, own_key
 from keeper.engine.launch import fill_gap, launch
@@ -40,6 +40,9 @@ from keeper.tx.slot import (
 )
 
 __all__ = ["Flight", "flight_of"]
+
+#: Seconds for which the counts of a look are good for the next nonces; what is ours, the journal knows anyway.
+_FRESH_SECONDS: Final = 2.0
 
 #: Looks in a row that must show a hole below a waiting transaction before it is filled.
 _HOLE_LOOKS: Final = 3
@@ -145,6 +148,13 @@ class Flight:
             if sight.canonical.get(heights[-1]) == known[heights[-1]]:
                 return replace(sight, canonical={**known, **sight.canonical})
         return chain.sight(self.owner, hashes, heights)
+
+    def counts(self) -> Nonces:
+        """Return the account's agreed transaction counts: those of the last look while it is fresh."""
+        if self._seen is None or self._now() - self._seen_at > _FRESH_SECONDS:
+            self.sight = self.context.chain.sight(self.owner, [], [])
+            return self.sight.nonces
+        return self._seen.nonces
 
     def _calm(self, sight: Sight) -> bool:
         """Whether another look at the very same newest block could tell nothing new about any slot."""

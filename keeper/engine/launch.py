@@ -219,13 +219,13 @@ def _nonces(flight: Flight, count: int) -> tuple[int, ...]:
         Refused: a pool holds a transaction of the account that keeper knows nothing of; it is waited for, for a while.
     """
     context, chain_id = flight.context, flight.context.chain.facts.chain_id
-    sight = flight.sight = context.chain.sight(flight.owner, [], [])
+    counts = flight.counts()
     allocation = allocate(
         count,
-        known=context.store.nonces_used(chain_id, flight.owner, sight.nonces.latest),
-        mined=sight.nonces.latest,
+        known=context.store.nonces_used(chain_id, flight.owner, counts.latest),
+        mined=counts.latest,
         journal_next=context.store.next_nonce(chain_id, flight.owner),
-        pending=sight.nonces.pending,
+        pending=counts.pending,
         floor=_floor(flight),
     )
     if not allocation.foreign:
@@ -238,9 +238,9 @@ def _nonces(flight: Flight, count: int) -> tuple[int, ...]:
     if waited < context.foreign_seconds:
         raise Refused(
             f"a transaction of {flight.owner} that keeper knows nothing of waits in the pool (nonce "
-            f"{sight.nonces.pending - 1}); waiting for it, at most {context.foreign_seconds - waited:.0f} s more"
+            f"{counts.pending - 1}); waiting for it, at most {context.foreign_seconds - waited:.0f} s more"
         )
-    say_foreign_waits(context, flight.owner, sight.nonces.pending - 1)
+    say_foreign_waits(context, flight.owner, counts.pending - 1)
     return allocation.nonces
 
 

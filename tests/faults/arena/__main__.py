@@ -23,10 +23,10 @@ def _chosen(options: tuple, names: str | None) -> list:
 
 
 def _tell(outcome: Outcome) -> None:
-    fair = "" if outcome.fair else "  (the machine was too busy)"
+    spoilt = f"  (not counted: {outcome.spoilt})" if outcome.spoilt else ""
     print(
         f"{outcome.pattern:13}{outcome.case:19}{outcome.verdict:7}{outcome.seconds:5.1f} s  "
-        f"{' '.join(map(str, outcome.counts.values()))}{fair}",
+        f"{' '.join(map(str, outcome.counts.values()))}{spoilt}",
         flush=True,
     )
 
@@ -52,6 +52,11 @@ def main() -> int:
     print(f"\n{summary(measured)}\n\n{details(measured)}\n\n{time.monotonic() - began:.0f} s")
     if options.output:
         options.output.write_text(json.dumps(measured, indent=1) + "\n")
+    if options.write and measured["spoilt"]:
+        print(
+            f"\n{measured['spoilt']} runs were spoilt every time; nothing is written. Try again on a quieter machine."
+        )
+        return 1
     if options.write:
         write(measured)
     wrong = [each for each in outcomes if each.pattern == "keeper" and each.verdict != "right"]

@@ -23,7 +23,7 @@ AFTERWARDS: Final = 1.5
 #: Seconds by which a block may be late; a client that waits for an answer must not run out of time by itself.
 LATEST: Final = HTTP_SECONDS / 2
 #: Tries to get a fair run.
-REPEATS: Final = 3
+REPEATS: Final = 8
 
 VERDICTS: Final = ("double", "lost", "stuck", "right")
 
@@ -39,8 +39,8 @@ class Outcome:
     verdict: str
     counts: dict[str, int]
     seconds: float
-    #: Whether the fault happened, and the machine was quick enough for every timer to mean something.
-    fair: bool
+    #: Why the run says nothing: the fault did not happen, or the machine was too slow for timers to mean anything.
+    spoilt: str = ""
     #: What the processes wrote; only of runs that were not right.
     said: str = ""
 
@@ -52,7 +52,7 @@ def fight(pattern: Pattern, case: Case, seed: int, stable: Stable) -> Outcome:
     """
     for repeat in range(REPEATS):
         outcome = _once(pattern, case, seed + 1_000 * repeat, stable)
-        if outcome.fair:
+        if not outcome.spoilt:
             break
     return replace(outcome, seed=seed)
 
@@ -73,7 +73,11 @@ def _once(pattern: Pattern, case: Case, seed: int, stable: Stable) -> Outcome:
         arena.settle()
         counts = subject.counts()
         verdict = judge(counts, finished=finished)
-        struck = not case.counts or case.workers > 1 or (arena.reorged if case.name == "reorg" else arena.struck)
+        spoilt = "" if late < LATEST else f"a block was {late:.1f} s late"
+        if not _struck(arena, case):
+            spoilt = "the fault did not happen"
+        if case.workers > 1 and (why := subject.rivalry()):
+            spoilt = why
         return Outcome(
             pattern.name,
             case.name,
@@ -81,9 +85,15 @@ def _once(pattern: Pattern, case: Case, seed: int, stable: Stable) -> Outcome:
             verdict,
             counts,
             round(time.monotonic() - began, 1),
-            struck and late < LATEST,
+            spoilt,
             "" if verdict == "right" else subject.said(),
         )
+
+
+def _struck(arena: Arena, case: Case) -> bool:
+    if not case.counts or case.workers > 1:
+        return True
+    return arena.reorged if case.name == "reorg" else arena.struck
 
 
 def judge(counts: dict[str, int], *, finished: bool) -> str:
@@ -140,6 +150,7 @@ def tournament(
 
 
 def verdicts(outcomes: Sequence[Outcome], pattern: str, case: str | None = None) -> Counter[str]:
-    """Count what became of one pattern's runs, of one case or of all that count; the control does not."""
+    """Count what became of one pattern's runs, of one case or of all that count; what was spoilt says nothing."""
     names = {each.name for each in CASES if each.counts} if case is None else {case}
-    return Counter(each.verdict for each in outcomes if each.pattern == pattern and each.case in names)
+    ours = [each for each in outcomes if each.pattern == pattern and each.case in names]
+    return Counter(each.verdict for each in ours if not each.spoilt)

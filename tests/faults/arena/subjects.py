@@ -21,6 +21,8 @@ from tests.faults.stage import Knobs, config_text
 from tests.faults.subject import Nursery, Subject
 
 _SCRIPTS: Final = Path(__file__).parent / "patterns"
+#: Exit code of a keeper whose account another process holds.
+_HELD: Final = 75
 #: Intents of one process: as many as keeper's compound has legs.
 INTENTS: Final = 3
 
@@ -45,6 +47,9 @@ class Fighter(Protocol):
 
     def counts(self) -> dict[str, int]:
         """How often each intent was executed, by the chain."""
+
+    def rivalry(self) -> str:
+        """Why a run of two processes was none of two; empty when it was."""
 
     def said(self) -> str:
         """What its processes wrote."""
@@ -113,6 +118,10 @@ class Scripted:
         """By the counter contract."""
         return {f"intent {each}": self.arena.bumped(each) for share in self.shares for each in sorted(share)}
 
+    def rivalry(self) -> str:
+        """Both work: the counters say so."""
+        return ""
+
     def said(self) -> str:
         """What they wrote, for whoever looks into a run."""
         return "".join(file.read_text(errors="replace") for file in sorted(self.arena.folder.glob("worker*")))
@@ -144,6 +153,8 @@ class Keeper:
         self.config.write_text(f"{head}\n[[positions]]\n{first}")
         self._running: list[Subject] = []
         self._killed = False
+        #: Exit codes of those that had ended before they were asked to.
+        self._refused: list[int | None] = []
 
     def start(self) -> None:
         """Start the daemon, and a second one where the case wants two."""
@@ -168,6 +179,7 @@ class Keeper:
 
     def stop(self) -> None:
         """End what still runs."""
+        self._refused = [process.code for process in self._running if not process.running]
         for process in self._running:
             process.signal(signal.SIGTERM)
         for process in self._running:
@@ -182,6 +194,10 @@ class Keeper:
         legs = {"claim": (farm, "3d18b912"), "approve": (token, "095ea7b3"), "stake": (farm, "a694fc3a")}
         found = {name: calls.pop(call, 0) for name, call in legs.items()}
         return found | {f"unplanned {call}": count + 1 for call, count in calls.items()}
+
+    def rivalry(self) -> str:
+        """One of the two must have refused to start, by its exit code, before anybody was asked to stop."""
+        return "" if self._refused == [_HELD] else f"the second keeper did not refuse: {self._refused}"
 
     def said(self) -> str:
         """Its log."""

@@ -31,7 +31,7 @@ def figures(outcomes: Sequence[Outcome], missing: Mapping[str, str]) -> dict[str
             }
     return {
         "runs": len({each.seed for each in outcomes}),
-        "unfair": sum(not each.fair for each in outcomes),
+        "spoilt": sum(bool(each.spoilt) for each in outcomes),
         "patterns": rows,
     }
 

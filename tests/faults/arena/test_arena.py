@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.arena import counter
 from tests.faults.arena.cases import CASES
-from tests.faults.arena.fight import VERDICTS, judge, tournament
+from tests.faults.arena.fight import VERDICTS, Outcome, judge, tournament, verdicts
 from tests.faults.arena.subjects import PATTERNS
 from tests.faults.arena.table import BEGIN, END, MEASURED, PAGE, block, figures, summary
 
@@ -47,6 +47,7 @@ def test_the_page_shows_what_was_measured():
 def test_what_was_measured_is_whole_and_keeper_was_right_every_time():
     found = measured()
     assert found["runs"] >= 3
+    assert found["spoilt"] == 0, "a run in which the fault did not happen proves nothing"
     runs = found["runs"] * sum(case.counts for case in CASES)
     assert list(found["patterns"]) == [pattern.name for pattern in PATTERNS]
     for name, row in found["patterns"].items():
@@ -66,6 +67,12 @@ def test_every_pattern_has_its_script_and_its_place_on_the_page():
         if pattern.script:
             assert (Path(counter.__file__).parent / "patterns" / pattern.script).is_file()
             assert f"| `{pattern.name}` |" in text
+
+
+def test_a_spoilt_run_is_not_counted():
+    runs = [Outcome("keeper", "reorg", seed, "right", {}, 1.0, spoilt) for seed, spoilt in ((1, ""), (2, "late"))]
+    assert verdicts(runs, "keeper") == {"right": 1}
+    assert figures(runs, {})["spoilt"] == 1
 
 
 def test_a_pattern_that_cannot_run_says_why():

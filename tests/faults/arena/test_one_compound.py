@@ -30,9 +30,6 @@ class ChainClock(SystemClock):
         self.now = lambda: int(arena.now)
 
 
-@pytest.mark.xfail(
-    reason="lap.begin does not look for an open compound of the position; shows with max_in_flight above 1"
-)
 def test_a_second_compound_of_a_position_is_not_begun_beside_the_first():
     with Arena() as arena:
         config = Keeper(arena, None, 1).config

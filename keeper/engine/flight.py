@@ -75,6 +75,8 @@ class Flight:
         self._seen_at = 0.0
         self._hole_looks = 0
         self._loaded = False
+        #: Gas of a transaction that does nothing here, once it has been simulated.
+        self.cancel_gas: int | None = None
         #: Monotonic seconds since which somebody else's transaction waits.
         self.foreign_since: float | None = None
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["quote", "sign"]
 
-#: Gas of a transaction that does nothing, for the cap's sake; what is signed is simulated.
-_NOTHING = 21_000
-
 
 def quote(flight: Flight, slot: Slot) -> Offered | None:
     """Ask for fees, and whether the call would still pass alone; ``None`` when the chain cannot be asked now."""
@@ -31,6 +28,8 @@ def quote(flight: Flight, slot: Slot) -> Offered | None:
     try:
         fees, head = context.chain.fees(), context.chain.head()
         passes = slot.cancelling or work is None or _simulate(flight, slot, work).success
+        l1_fees = context.chain.l1_fee_wei(slot.track.intent.data), context.chain.l1_fee_wei(b"")
+        cancel_gas = gas_limit(_cancel_gas(flight))
     except (Transient, RpcRejected):
         return None
     native = context.prices_seen.get("native", 0)
@@ -38,10 +37,11 @@ def quote(flight: Flight, slot: Slot) -> Offered | None:
     work_caps: tuple[int | None, ...] = (0,)
     budget = None
     if work is not None:
-        work_caps = (ceiling, affordable(context.limits.per_tx_usd, work.valuation.native.high, slot.top.gas))
+        dollar = work.valuation.native.high
+        work_caps = (ceiling, affordable(_less(context.limits.per_tx_usd, l1_fees[0], dollar), dollar, slot.top.gas))
         budget = work.budget_wei if slot.track.intent.leg_index == 0 else None
     least = min(context.cancel_max_usd, context.limits.per_tx_usd)
-    cancel_caps = (affordable(least, native, gas_limit(_NOTHING)),)
+    cancel_caps = (affordable(_less(least, l1_fees[1], native), native, cancel_gas),)
     offer = Offer(fees, head.number, work_caps, cancel_caps, passes=passes, budget_wei=budget)
     return Offered(offer, context.clock.monotonic())
 
@@ -98,6 +98,19 @@ def sign(flight: Flight, slot: Slot, order: Sign) -> Attempt | None:
     context.store.apply([*unsent, AddAttempt(attempt, fee)])
     context.checkpoint("outbid" if order.purpose is Purpose.WORK else "cancel")
     return attempt
+
+
+def _less(cap_usd: int, l1_fee_wei: int, native_usd: int) -> int:
+    """What a cap in dollars leaves for gas once the L1 data fee is paid."""
+    return max(cap_usd - -(-l1_fee_wei * native_usd // 10**18), 0)
+
+
+def _cancel_gas(flight: Flight) -> int:
+    """Gas of a transaction that does nothing: not the same on every chain, and asked for once."""
+    if flight.cancel_gas is None:
+        simulation = flight.context.chain.simulate(flight.owner, [cancel_call(flight.owner)], [])
+        flight.cancel_gas = simulation.gas_used
+    return flight.cancel_gas
 
 
 def _gas(slot: Slot, simulation: Simulation, purpose: Purpose) -> int:

@@ -164,7 +164,7 @@ class ChainWatch:
         What it said of L1 data fees ages fast: one dear hour must not put a position off for weeks.
         """
         key, now = f"simulated:{position_id}", self.context.clock.monotonic()
-        limit = 3_600 if self.context.chain.facts.l1_fee == "op-stack" else 86_400
+        limit = 600 if self.context.chain.facts.l1_fee == "op-stack" else 86_400
         if position_id in self.context.learned_gas and now - self.context.said.get(key, now - limit) < limit:
             return True
         self.context.said[key] = now

@@ -104,8 +104,6 @@ def test_a_cancel_replaces_by_the_same_rule(rig):
 
 def test_a_cancel_is_signed_also_where_its_cap_is_what_bounds_it(rig, request):
     """Five dollars are 61 gwei: what is offered must be within what the signer allows, whatever the node simulates."""
-    if isinstance(rig.node, Edr):  # without eth_simulateV1 a transfer's gas is simulated a little high
-        request.applymarker(pytest.mark.xfail(reason="the offer counts on 21,000 gas, the signer on the simulated"))
     cancelled(rig, 50 * GWEI)
 
 

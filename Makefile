@@ -47,6 +47,7 @@ SEED ?= 1
 CASE ?=
 faults: $(DEV_STAMP) devnet ## put keeper through every fault, and N=500 random mixtures of them from SEED=1
 	@$(BIN)/python -m tests.faults --count $(N) --seed $(SEED) $(if $(CASE),--case $(CASE))
+	if [ -z "$(CASE)" ] && [ "$(N)" -ge 100 ]; then $(BIN)/python -m tests.faults.arena; fi
 
 check: $(DEV_STAMP) ## lint, types, architecture, dependencies
 	@$(BIN)/ruff check keeper tests tools
@@ -67,6 +68,7 @@ bench: $(DEV_STAMP) devnet ## measure against the floors of docs/explanation/per
 lock: $(BIN)/python ## re-resolve the lock files (needs uv on PATH)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in -o requirements/run.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in requirements/dev.in -c requirements/run.lock -o requirements/dev.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/arena.in -c requirements/run.lock -o requirements/arena.lock
 
 clean: ## remove everything that make installed
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keeper.domain.journal import AddAttempt, AddIntent, Settle, Track
 from keeper.domain.money import Address, UsdWad, usd_text
@@ -22,7 +22,7 @@ from keeper.domain.transaction import (
     Simulation,
     TxRequest,
 )
-from keeper.engine.telling import say_foreign_waits
+from keeper.engine.telling import say_foreign_waits, say_gap_waits
 from keeper.errors import KeeperError, PolicyDenied, Refused, RpcRejected, SignerError, Transient
 from keeper.ports import Signer, Warrant
 from keeper.tx.fees import Bid, affordable, first_bid, gas_limit
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from keeper.engine.work import Job
 
 __all__ = ["attempt_of", "cancel_call", "fill_gap", "launch", "signer_of"]
+
+#: Seconds before the policy is asked again to let a missing nonce be filled: it logs every refusal as an error.
+_DENIED_SECONDS: Final = 600.0
 
 
 def launch(flight: Flight, jobs: Sequence[Job]) -> list[tuple[Track, KeeperError | None]]:
@@ -97,23 +100,39 @@ def fill_gap(flight: Flight, nonce: int) -> Track | None:
         data=b"",
         value=0,
     )
-    track = context.store.track(intent.id) or Track(intent)
-    if track.attempts:
-        return None  # it has been filled before: the proof will come
+    track, asked = context.store.track(intent.id) or Track(intent), f"denied:{intent.id}"
+    if track.attempts or nonce < _floor(flight):
+        return None  # filled before, and the proof will come; or a lost journal's, mined whatever a node counts now
+    if asked in context.said and context.clock.monotonic() < context.said[asked] + _DENIED_SECONDS:
+        return None
     try:
         fees, head = context.chain.fees(), context.chain.head()
         simulation = context.chain.simulate(flight.owner, [cancel_call(flight.owner)], [], head)
-        gas, native = gas_limit(simulation.gas_used), context.prices_seen.get("native", 0)
-        most = affordable(min(context.cancel_max_usd, context.limits.per_tx_usd), native, gas)
-        bid = first_bid(fees, budget_wei=None, ceiling_wei=most)
+        bid = first_bid(fees, budget_wei=None, ceiling_wei=_gap_ceiling(flight, gas_limit(simulation.gas_used)))
         request = _request(intent, cancel_call(flight.owner), nonce, simulation, bid, eip1559=fees.eip1559)
         signed, fee = sign_request(flight, request, Warrant("", "", 0, simulation, UsdWad(0), purpose=Purpose.CANCEL))
-    except (Transient, RpcRejected, Refused, PolicyDenied):
+    except (Transient, RpcRejected):
+        return None
+    except (Refused, PolicyDenied) as error:
+        if isinstance(error, PolicyDenied):
+            context.said[asked] = context.clock.monotonic()
+        say_gap_waits(context, intent, nonce, str(error))
         return None
     attempt = replace(attempt_of(intent, signed, head.number), purpose=Purpose.CANCEL)
     known = [] if context.store.track(intent.id) is not None else [AddIntent(intent)]
     context.store.apply([*known, AddAttempt(attempt, fee)])
     return Track(replace(intent, state=IntentState.SIGNED, nonce=nonce), (attempt,))
+
+
+def _gap_ceiling(flight: Flight, gas: int) -> int | None:
+    """Wei per gas unit at which a filling, with its L1 data fee, costs no more than a cancel may.
+
+    Raises:
+        Transient: the L1 fee could not be asked for.
+    """
+    context, native = flight.context, flight.context.prices_seen.get("native", 0)
+    l1_usd = -(-context.chain.l1_fee_wei(b"") * native // 10**18)
+    return affordable(max(min(context.cancel_max_usd, context.limits.per_tx_usd) - l1_usd, 0), native, gas)
 
 
 def sign_request(

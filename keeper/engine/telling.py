@@ -9,13 +9,14 @@ from keeper.domain.harvest import Harvest
 from keeper.domain.journal import Track
 from keeper.domain.money import Address, Amount, usd_decimal
 from keeper.domain.plan import Plan
-from keeper.domain.transaction import IN_FLIGHT, Attempt, AttemptState, IntentState, Purpose, Simulation
+from keeper.domain.transaction import IN_FLIGHT, Attempt, AttemptState, Intent, IntentState, Purpose, Simulation
 from keeper.engine.context import ChainContext
 from keeper.engine.work import Work
 from keeper.tx.slot import Slot
 
 __all__ = [
     "say_foreign_waits",
+    "say_gap_waits",
     "say_held",
     "say_mined",
     "say_not_begun",
@@ -156,6 +157,25 @@ def say_foreign_waits(context: ChainContext, owner: Address, nonce: int) -> None
     """Somebody else's transaction of the account has waited long enough in a pool; keeper goes on."""
     why = "not of keeper, waited for long enough; keeper goes on with the next nonce of its journal"
     context.emit(EventName.TX_FOREIGN, Level.WARNING, chain=context.name, owner=owner, nonce=nonce, tx=None, why=why)
+
+
+def say_gap_waits(context: ChainContext, gap: Intent, nonce: int, why: str) -> None:
+    """Say once that a missing nonce, which everything above it waits for, may not be filled now."""
+    key = f"gap:{gap.id}"
+    if key in context.said:
+        return
+    context.said[key] = context.clock.monotonic()
+    context.emit(
+        EventName.TX_STUCK,
+        Level.WARNING,
+        chain=context.name,
+        owner=gap.sender,
+        label=gap.label,
+        nonce=nonce,
+        tx=None,
+        why=why,
+        next="everything above this nonce waits for it; it is filled as soon as that changes",
+    )
 
 
 def _about(context: ChainContext, work: Work | None, slot: Slot) -> dict[str, str | int | bool | None]:

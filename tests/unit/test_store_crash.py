@@ -53,7 +53,8 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, seed):
 
     for _ in range(4):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
-            said.append(writer.stdout.readline().strip())
+            # Counted, not timed: on a busy machine the writer may get nowhere in any time.
+            said += [writer.stdout.readline().strip() for _ in range(dice.randint(2, 7))]
             time.sleep(dice.uniform(0, 0.05))
             writer.kill()
             said += writer.stdout.read().split("\n")[:-1]
@@ -66,7 +67,8 @@ def survived(path, said: list[str]) -> None:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     store = open_store(path)
     intents = {intent.id: intent for intent in store.intents("h")}
-    assert len(said) > 1
+    assert len(said) >= 2
+    assert all(said), "the writer ended by itself"
     for line in said:
         what, name = line.split()
         assert name in intents
@@ -133,7 +135,8 @@ def test_a_window_is_there_whole_or_not_at_all(tmp_path, seed):
 
     for _ in range(4):
         with subprocess.Popen([sys.executable, "-c", WINDOWS, str(path)], stdout=subprocess.PIPE, text=True) as writer:
-            said.append(writer.stdout.readline().strip())
+            # Counted, not timed: on a busy machine the writer may get nowhere in any time.
+            said += [writer.stdout.readline().strip() for _ in range(dice.randint(2, 7))]
             time.sleep(dice.uniform(0, 0.03))
             writer.kill()
             said += writer.stdout.read().split("\n")[:-1]
@@ -148,7 +151,8 @@ def whole(path, said: list[str]) -> None:
     windows: dict[int, list] = {}
     for track in store.tracks_of("h"):
         windows.setdefault(track.intent.leg_index, []).append(track)
-    assert len(said) > 1
+    assert len(said) >= 2
+    assert all(said), "the writer ended by itself"
     for line in said:
         what, window = line.split()
         assert {track.intent.state for track in windows[int(window)]} <= AFTER[what]

@@ -642,6 +642,17 @@ def test_F44_price_oracle_moved_or_stale(fresh_world, tmp_path):
     test_compound.test_a_stale_feed_blocks(fresh_world, write_config(fresh_world, tmp_path / "b"))
 
 
+@pytest.mark.parametrize("sells_back", [True, False], ids=["closed", "left-open"])
+def test_F45_sandwiched_swap(fresh_world, tmp_path, monkeypatch, sells_back):
+    from app_kit import write_config
+
+    test_attacks_flight = borrowed("devnet/test_attacks_flight.py")
+    fresh_world.advance(7 * 86_400)
+    test_attacks_flight.test_a_sandwiched_swap_reverts_and_loses_nothing_but_its_gas(
+        fresh_world, write_config(fresh_world, tmp_path), fresh_world.farmer.address, monkeypatch, sells_back
+    )
+
+
 @pytest.mark.parametrize("habit", [1, 2, 3, 4], ids=["no-return", "false-approve", "fee", "blocked"])
 def test_F46_tokens_with_habits(stage, habit):
     s = stage()

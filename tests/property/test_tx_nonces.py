@@ -55,6 +55,21 @@ def test_a_stale_lower_count_uses_nothing_on_record_again(wanted, record, mined,
     assert not set(given_out) & record
 
 
+@given(wanted=st.integers(1, 16), record=used, mined=counts, pending=counts, floor=counts)
+def test_nothing_below_a_recovered_floor_is_given_out(wanted, record, mined, pending, floor):
+    """A rebuilt journal has no rows of what is below; a lagging or lying count, or a reorg, may show fewer mined."""
+    above = max(max(record, default=-1) + 1, floor)  # as a journal with a floor tells it
+    have = known(record, mined)
+    given_out = allocate(wanted, known=have, mined=mined, journal_next=above, pending=pending, floor=floor).nonces
+    assert len(given_out) == wanted
+    assert given_out[0] >= floor
+    assert not set(given_out) & record
+
+
+def test_a_recovered_floor_holds_though_fewer_are_counted_as_mined():
+    assert allocate(2, known=[], mined=15, journal_next=20, pending=20, floor=20).nonces == (20, 21)
+
+
 @given(record=used, mined=counts, above=counts)
 def test_holes_are_what_nobody_has(record, mined, above):
     missing = holes(known(record, mined), mined, above)

@@ -1,8 +1,10 @@
-"""Two findings of a hostile review that need no chain: a lagging node, and the dust of a second reward."""
+"""Attacks that need no chain: a lagging node, the dust of a second reward, leases that are taken late."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from types import MappingProxyType
 
 from adapter_kit import BLOCK, OWNER, addr, token
@@ -15,6 +17,8 @@ from keeper.domain.observation import Observation
 from keeper.domain.plan import Call, LegKind, MinOut
 from keeper.domain.position import Market, Position, StrategyOptions
 from keeper.domain.valuation import Valuation
+from keeper.engine.clock import SystemClock
+from keeper.engine.lease import Leases
 from keeper.engine.plan import make_plan
 from keeper.engine.resolve import Holding, Sale
 from keeper.engine.simulate import min_out
@@ -80,3 +84,27 @@ def test_one_wei_of_a_second_reward_does_not_block_the_first():
     # 1 wei into the deepest pool there is pays 0 USDC, the floor asks for 1: the router reverts, and with it everything
     paid = amount_out(1, 10**24, 10**12, 30)
     assert not swaps or paid >= min_out(floor, {second.address: 1}), [leg.label for leg in plan.legs]
+
+
+def test_leases_are_renewed_while_further_ones_are_taken(monkeypatch):
+    """The renewing thread goes through them while an account of a reloaded config is added."""
+    died, renewed = [], []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: died.append(failure.exc_value))
+
+    class Slow:
+        def acquire_lease(self, lane, holder, ttl):
+            return 1
+
+        def renew_lease(self, lane, token, ttl):
+            renewed.append(lane)
+            time.sleep(0.02)
+
+        def release_lease(self, lane, token):
+            pass
+
+    with Leases(Slow(), SystemClock(), ttl=0.03) as leases:
+        for number in range(40):
+            leases.take(f"lane {number}")
+            time.sleep(0.005)
+    assert not died
+    assert len(set(renewed)) > 2

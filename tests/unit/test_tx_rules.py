@@ -537,3 +537,20 @@ def test_a_hurry_that_cannot_be_served_is_not_served_at_every_look():
     held = go(slot(), Asked(hurry=True), offer(work=1))
     assert told(held) == ["stuck"]
     assert step(held.slot, look(at=6.0), RULES).orders == ()
+
+
+def test_what_was_given_up_at_the_tip_cap_is_cancelled_once_gas_is_cheap():
+    """A cancel must raise the tip beyond the cap of work; its own limit is in dollars."""
+    start = go(slot(S.BROADCAST, attempt(tip=RULES.tip_cap_wei)), Asked("a person")).slot
+    result = step(start, offer(base=GWEI, tip=1), RULES)
+    assert signs(result) == [CANCEL]
+    (order,) = (order for order in result.orders if isinstance(order, Sign))
+    assert order.bid.max_tip_wei > RULES.tip_cap_wei
+
+
+def test_what_was_given_up_at_the_gas_price_ceiling_is_cancelled_within_the_cancels_own_cap():
+    """The first bid was cut to the ceiling: a replacement bids more, and only the work is held by the ceiling."""
+    ceiling = 20 * GWEI
+    start = go(slot(S.BROADCAST, attempt(fee=ceiling)), Asked("a person")).slot
+    assert signs(step(start, offer(base=GWEI, tip=1, work=ceiling), RULES)) == [CANCEL]
+    assert signs(step(start, offer(base=GWEI, tip=1, work=ceiling, cancel=ceiling), RULES)) == []

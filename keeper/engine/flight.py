@@ -15,7 +15,7 @@ from keeper.domain.money import Address
 from keeper.domain.transaction import IN_FLIGHT, Attempt, IntentState, Nonces, Purpose, Sight, SignedTx, TxRequest
 from keeper.engine import offers
 from keeper.engine.context import ChainContext, ask_key, halt_key, native_key, own_key
-from keeper.engine.launch import fill_gap, launch
+from keeper.engine.launch import fill_gap, launch, nonce_floor
 from keeper.engine.telling import say_held, say_mined, say_reorged, say_sent, say_signed_away
 from keeper.engine.work import Job, Work
 from keeper.errors import IntegrityError, KeeperError, RpcRejected, Transient
@@ -364,7 +364,7 @@ class Flight:
         if not unmined:
             self._hole_looks = 0
             return
-        mined, chain_id = sight.nonces.latest, self.context.chain.facts.chain_id
+        mined, chain_id = max(sight.nonces.latest, nonce_floor(self)), self.context.chain.facts.chain_id
         known = self.context.store.nonces_used(chain_id, self.owner, mined)
         missing = holes(known, mined, unmined[-1].nonce)
         self._hole_looks = self._hole_looks + 1 if missing else 0

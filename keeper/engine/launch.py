@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from keeper.engine.flight import Flight
     from keeper.engine.work import Job
 
-__all__ = ["attempt_of", "cancel_call", "fill_gap", "launch", "signer_of"]
+__all__ = ["attempt_of", "cancel_call", "fill_gap", "launch", "nonce_floor", "signer_of"]
 
 #: Seconds before the policy is asked again to let a missing nonce be filled: it logs every refusal as an error.
 _DENIED_SECONDS: Final = 600.0
@@ -101,7 +101,7 @@ def fill_gap(flight: Flight, nonce: int) -> Track | None:
         value=0,
     )
     track, asked = context.store.track(intent.id) or Track(intent), f"denied:{intent.id}"
-    if track.attempts or nonce < _floor(flight):
+    if track.attempts or nonce < nonce_floor(flight):
         return None  # filled before, and the proof will come; or a lost journal's, mined whatever a node counts now
     if asked in context.said and context.clock.monotonic() < context.said[asked] + _DENIED_SECONDS:
         return None
@@ -245,7 +245,7 @@ def _nonces(flight: Flight, count: int) -> tuple[int, ...]:
         mined=counts.latest,
         journal_next=context.store.next_nonce(chain_id, flight.owner),
         pending=counts.pending,
-        floor=_floor(flight),
+        floor=nonce_floor(flight),
     )
     if not allocation.foreign:
         flight.foreign_since = None
@@ -263,7 +263,7 @@ def _nonces(flight: Flight, count: int) -> tuple[int, ...]:
     return allocation.nonces
 
 
-def _floor(flight: Flight) -> int:
+def nonce_floor(flight: Flight) -> int:
     """Return the nonce from which on a rebuilt journal knows everything; 0 for one that was never rebuilt."""
     kept = flight.context.store.get_flag(f"floor:{flight.context.chain.facts.chain_id}:{flight.owner}")
     return int(kept or 0)

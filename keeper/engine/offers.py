@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keeper.domain.journal import AddAttempt, MarkBroadcast
 from keeper.domain.money import UsdWad
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from keeper.engine.work import Work
 
 __all__ = ["quote", "sign"]
+
+#: Seconds before the policy is asked again for what it has refused: it logs every refusal as an error.
+_DENIED_SECONDS: Final = 600.0
 
 
 def quote(flight: Flight, slot: Slot) -> Offered | None:
@@ -54,6 +57,9 @@ def sign(flight: Flight, slot: Slot, order: Sign) -> Attempt | None:
     """
     context, intent, work = flight.context, slot.track.intent, _work(flight, slot)
     if order.purpose is Purpose.WORK and context.paused() is not None:
+        return None
+    denied = f"denied:{intent.id}:{order.purpose}"
+    if context.clock.monotonic() - context.said.get(denied, -_DENIED_SECONDS) < _DENIED_SECONDS:
         return None
     try:
         head = context.chain.head()
@@ -90,6 +96,7 @@ def sign(flight: Flight, slot: Slot, order: Sign) -> Attempt | None:
     except (Transient, RpcRejected):
         return None
     except PolicyDenied as error:
+        context.said[denied] = context.clock.monotonic()
         flight.hold(slot, str(error))
         return None
     attempt = replace(attempt_of(intent, signed, head.number), purpose=order.purpose)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
@@ -32,6 +33,7 @@ from keeper.errors import (
     IntegrityError,
     KeeperError,
     ReadFailed,
+    Refused,
     RpcRejected,
     SimulationReverted,
     TxPending,
@@ -293,8 +295,7 @@ def _open(context: ChainContext, prepared: Prepared, plan: Plan, rehearsal: Rehe
         predicted_gas=rehearsal.simulation.gas_used,
     )
     budget = None if forced else numbers.fire_gas_price_wei
-    if (flight := flight_of(context, plan.owner)).slots:
-        flight.look()  # what others in flight have brought by that block is then on record
+    _see_the_wallet(flight_of(context, plan.owner), case.observation.block)
     remember_own(context, harvest.id, plan, case.observation.block)
     context.store.open_harvest(harvest, plan)
     context.checkpoint("opened")
@@ -307,6 +308,27 @@ def _without_position(context: ChainContext, harvest: Harvest) -> TxPending:
     settle_in_flight(context, harvest)
     text = f"compound {harvest.id} of {harvest.position_id} is open, but that position is not configured"
     return TxPending(f"{text}; put it back until it is finished")
+
+
+def _see_the_wallet(flight: Flight, block: BlockRef) -> None:
+    """Make sure that whatever others in flight have brought by a block is on record, before the wallet is noted.
+
+    What the wallet seems to hold of its own is never spent; a claim that is mined and not known would count as that.
+
+    Raises:
+        Refused: something is mined whose receipt nobody shows yet.
+    """
+    if not flight.slots:
+        return
+    flight.look()
+    sight = flight.sight
+    assert sight is not None, "a look leaves what it saw"
+    hidden = [slot for slot in flight.unmined if slot.nonce < sight.nonces.latest]
+    if hidden or sight.head.number < block.number:
+        nonce = f"the receipt of nonce {hidden[0].nonce}" if hidden else f"block {block.number}"
+        raise Refused(
+            f"{nonce} is not there yet, so what the wallet holds is not certain; nothing is begun before it is"
+        )
 
 
 def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment) -> Harvest | Work:

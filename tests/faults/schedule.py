@@ -425,5 +425,7 @@ def play(stage: Stage, plan: Schedule) -> None:
     finally:
         for undo in ends.values():
             undo()
+    if any(fault.name == "balance" for fault in plan.faults):
+        stage.set_balance(5 * 10**18)  # a reorg may have brought back the blocks in which the wallet was empty
     for proxy in stage.proxies:
         proxy.clear()

@@ -220,7 +220,13 @@ class _Reader:
         self._settle_undecided("")
         chapters = [*self._done, *self._open.items()]
         chapters.sort(key=lambda pair: pair[1][0].nonce)
-        return [self._chapter(position, mined) for position, mined in chapters]
+        found = []
+        for position, mined in chapters:
+            if any(one.leg.kind is LegKind.CLAIM for one in mined):
+                found.append(self._chapter(position, mined))
+            else:  # a deposit that no claim came before is a person's own
+                self.foreign += [one.receipt.tx_hash for one in mined]
+        return found
 
     def _settle_undecided(self, position: str) -> None:
         undecided, self._undecided = self._undecided, []

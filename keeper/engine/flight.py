@@ -256,24 +256,27 @@ class Flight:
             self.context.store.set_flag(ask_key("cancel", identity), slot.giving_up)
 
     def _forget_finished(self, touched: dict[str, Slot]) -> None:
-        for identity in touched:
-            slot = self.slots[identity]
-            if slot.track.final or (slot.state is IntentState.CANCELLED and not slot.track.attempts):
-                del self.slots[identity]
-                for what in ("cancel", "speed-up"):
-                    self._drop_flag(ask_key(what, identity))
-                self._forget_own(slot.track.intent.harvest_id)
+        """Drop what nothing can happen to any more, and its notes."""
+        ended = [self.slots[i] for i in touched]
+        ended = [s for s in ended if s.track.final or (s.state is IntentState.CANCELLED and not s.track.attempts)]
+        if not ended:
+            return
+        asked, owned = self.context.store.flags("ask:"), self.context.store.flags(own_key(""))
+        for slot in ended:
+            del self.slots[slot.track.intent.id]
+            for key in (ask_key(what, slot.track.intent.id) for what in ("cancel", "speed-up")):
+                if key in asked:
+                    self.context.store.set_flag(key, None)
+        for harvest_id in {slot.track.intent.harvest_id for slot in ended}:
+            if own_key(harvest_id) in owned:
+                self._forget_own(harvest_id)
 
     def _forget_own(self, harvest_id: str) -> None:
         """Drop the note of what the wallet held before a compound, once no reorg can open the compound again."""
         if any(slot.track.intent.harvest_id == harvest_id for slot in self.slots.values()):
             return
         if all(h.id != harvest_id for h, _ in self.context.store.open_harvests(self.context.name, self.owner)):
-            self._drop_flag(own_key(harvest_id))
-
-    def _drop_flag(self, key: str) -> None:
-        if self.context.store.get_flag(key) is not None:
-            self.context.store.set_flag(key, None)
+            self.context.store.set_flag(own_key(harvest_id), None)
 
     # -------------------------------------------------------------------------------------------------- acting
 

@@ -17,7 +17,7 @@ from keeper.domain.facts import ChainFacts
 from keeper.domain.harvest import Harvest, LedgerEntry
 from keeper.domain.journal import Change, Track
 from keeper.domain.money import NO_USD, Address, Token, UsdWad
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, Sample
 from keeper.domain.permission import ArgRule, Permission
 from keeper.domain.plan import Call, Leg, Plan, Share
 from keeper.domain.position import Market, Position, RouteSpec
@@ -85,29 +85,23 @@ class ProtocolAdapter(Protocol):
             ReadFailed: when the target does not answer like this protocol.
             ConfigError: when the answers contradict the position's params (say which).
         """
-        ...
 
     def reads(self, position: Position, market: Market) -> Sequence[Read]:
         """Views to read each cycle. Constant for a position, so that encoded batches can be cached."""
-        ...
 
     def observe(
         self, position: Position, market: Market, results: Sequence[ReadResult], block: BlockRef
     ) -> Observation:
         """Decode the results of ``reads``. Raises ReadFailed."""
-        ...
 
     def harvest(self, position: Position, market: Market, observation: Observation) -> Sequence[Leg]:
         """Legs that bring pending rewards into the owner's wallet."""
-        ...
 
     def deposit(self, position: Position, market: Market, amount: Share) -> Sequence[Leg]:
         """Legs (exact approval first) that stake ``amount`` of the stake token for the owner."""
-        ...
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
         """The only calls that harvest and deposit ever make, with owner and spender fixed."""
-        ...
 
 
 # ---------------------------------------------------------------------------- exchanges
@@ -135,29 +129,23 @@ class SwapAdapter(Protocol):
 
     def resolve(self, spec: RouteSpec, sell: Token, buy: Token) -> Questions[SwapRoute]:
         """Find the pools of the best configured path. Raises ReadFailed or ConfigError when there is none."""
-        ...
 
     def reads(self, route: SwapRoute) -> Sequence[Read]:
         """Views needed by ``quote`` and ``depth``."""
-        ...
 
     def quote(self, route: SwapRoute, results: Sequence[ReadResult], sold: int) -> int:
         """Base units bought for ``sold`` base units, at the pools' present state."""
-        ...
 
     def depth(self, route: SwapRoute, results: Sequence[ReadResult]) -> int:
         """Size of the sold token's side of the shallowest pool, in the sold token's base units."""
-        ...
 
     def swap(
         self, route: SwapRoute, owner: Address, sold: Share, floor: tuple[int, int], slippage_bps: int
     ) -> Sequence[Leg]:
         """Legs (exact approval first) that sell ``sold``; ``floor`` is the oracle price as bought/sold base units."""
-        ...
 
     def permissions(self, route: SwapRoute, owner: Address) -> Sequence[Permission]:
         """The only calls that ``swap`` makes."""
-        ...
 
 
 @runtime_checkable
@@ -170,13 +158,11 @@ class PoolMaker(Protocol):
         self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token, slippage_bps: int
     ) -> Sequence[Leg]:
         """Legs that add all that the harvest brought of both parts as liquidity."""
-        ...
 
     def permissions(
         self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token
     ) -> Sequence[Permission]:
         """The only calls that ``join`` makes."""
-        ...
 
 
 # ---------------------------------------------------------------------------- prices
@@ -192,15 +178,12 @@ class PriceSource(Protocol):
 
     def resolve(self, spec: PriceSpec, token: Token) -> Questions[Mapping[str, str]]:
         """Ask once for what never changes (pool sides, feed decimals); the answer is handed back to the calls below."""
-        ...
 
     def needs(self, spec: PriceSpec, token: Token, facts: Mapping[str, str]) -> Sequence[Address]:
         """Tokens whose agreed price must be known first."""
-        ...
 
     def reads(self, spec: PriceSpec, token: Token, facts: Mapping[str, str]) -> Sequence[Read]:
         """Views to read each cycle."""
-        ...
 
     def quote(
         self,
@@ -212,7 +195,6 @@ class PriceSource(Protocol):
         known: Mapping[Address, TokenPrice],
     ) -> Quote:
         """Form the price. Raises PriceUnavailable with the reason (missing, stale, bound broken)."""
-        ...
 
 
 # ---------------------------------------------------------------------------- chain
@@ -226,56 +208,44 @@ class Chain(Protocol):
 
     def head(self) -> BlockRef:
         """Newest block."""
-        ...
 
     def block(self, number: int) -> BlockRef | None:
         """Canonical block at a height, or ``None`` above the head."""
-        ...
 
     def read(self, reads: Sequence[Read], block: BlockRef) -> list[ReadResult]:
         """Answer all reads at one block, in order, in few requests. Never fewer answers than reads."""
-        ...
 
     def fees(self) -> FeeQuote:
         """Price of gas in the next block, tip within the chain's floor and cap."""
-        ...
 
     def simulate(
         self, owner: Address, calls: Sequence[Call], tokens: Sequence[Address], block: BlockRef | None = None
     ) -> Simulation:
         """Run the calls one after another as ``owner`` on top of ``block`` (latest by default); send nothing."""
-        ...
 
     def l1_fee_wei(self, data: bytes) -> int:
         """L1 data fee of a transaction with this calldata; 0 where the chain has none."""
-        ...
 
     def agreed(self) -> Chain:
         """The same chain, every answer given alike by ``quorum`` endpoints (else Disagreement): what is signed on."""
-        ...
 
     def sight(self, account: Address, hashes: Sequence[str], heights: Sequence[int] = ()) -> Sight:
         """Look at everything in flight in one request per endpoint, agreed by the quorum.
 
         ``heights``: blocks whose canonical hash is asked for. Raises Disagreement when receipts contradict each other.
         """
-        ...
 
     def nonces(self, account: Address) -> Nonces:
         """Transaction counts."""
-        ...
 
     def used_by(self, account: Address, nonce: int) -> tuple[str, int] | None:
         """Hash and block of the mined transaction with this nonce, agreed by the quorum; ``None`` without proof."""
-        ...
 
     def balance(self, account: Address) -> int:
         """Wei held by an account."""
-        ...
 
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Receipt, or ``None`` when the chain does not have it (which proves nothing)."""
-        ...
 
 
 @runtime_checkable
@@ -286,11 +256,9 @@ class Submitter(Protocol):
 
     def submit(self, signed: SignedTx) -> tuple[Submission, str]:
         """Send raw bytes; returns the outcome and the node's words. Never raises for a node's refusal."""
-        ...
 
     def submit_many(self, batch: Sequence[SignedTx]) -> list[tuple[Submission, str]]:
         """Send several in this order, in one request per endpoint where it can; an outcome for each."""
-        ...
 
 
 # ---------------------------------------------------------------------------- keys
@@ -321,7 +289,6 @@ class KeySigner(Protocol):
 
     def sign(self, request: TxRequest) -> SignedTx:
         """Sign exactly this request. Raises KeyUnavailable."""
-        ...
 
 
 @runtime_checkable
@@ -332,7 +299,6 @@ class Signer(Protocol):
 
     def sign(self, request: TxRequest, warrant: Warrant) -> SignedTx:
         """Check the request against the policy, then sign. Raises PolicyDenied naming the broken rule."""
-        ...
 
 
 # ---------------------------------------------------------------------------- memory
@@ -347,7 +313,6 @@ class Journal(Protocol):
 
     def open_harvest(self, harvest: Harvest, plan: Plan) -> None:
         """Record a compound before its first leg."""
-        ...
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make all changes in this order in one commit, or none.
@@ -358,43 +323,33 @@ class Journal(Protocol):
             IllegalTransition: the table of states or a constraint forbids one of them.
             LaneHeld: another process has taken the account's lease.
         """
-        ...
 
     def close_harvest(self, harvest: Harvest, entries: Sequence[LedgerEntry]) -> None:
         """Record the outcome and the ledger rows, in one commit."""
-        ...
 
     def open_harvests(self, chain: str, owner: Address) -> list[tuple[Harvest, Plan]]:
         """Compounds that are not finished, oldest first: what ``recover`` goes on with."""
-        ...
 
     def tracks_of(self, harvest_id: str) -> list[Track]:
         """Legs of a compound in order, each with its transactions and receipt; a leg tried again comes again."""
-        ...
 
     def tracks(self, chain: str, sender: Address) -> list[Track]:
         """Every intent of an account that is in flight, or mined and not final, by nonce (unsigned ones last)."""
-        ...
 
     def track(self, intent_id: str) -> Track | None:
         """One intent with all that is on record."""
-        ...
 
     def recent_tracks(self, limit: int = 50) -> list[Track]:
         """Newest first, all accounts."""
-        ...
 
     def nonces_used(self, chain_id: int, sender: Address, start: int) -> set[int]:
         """Nonces from ``start`` on that any intent on record has."""
-        ...
 
     def next_nonce(self, chain_id: int, sender: Address) -> int:
         """One above the highest nonce the journal knows (a recovered floor included); 0 when it knows none."""
-        ...
 
     def spent_usd(self, chain: str, sender: Address, since: int) -> UsdWad:
         """Fees since a unix time: realised for mined attempts, the cap for those in flight."""
-        ...
 
 
 @runtime_checkable
@@ -403,71 +358,66 @@ class Store(Journal, Protocol):
 
     def record_decisions(self, batch: Sequence[Decision]) -> list[bool]:
         """Record a cycle's decisions in one commit; for each, whether verdict or first reason changed."""
-        ...
 
     def decisions(self, position_id: str, limit: int = 20) -> list[Decision]:
         """Changes only, newest first."""
-        ...
 
     def latest_decision(self, position_id: str) -> Decision | None:
         """The last decision recorded with its numbers; in a fleet of thousands, refreshed in turns."""
-        ...
 
     def verdict_since(self, position_id: str) -> int | None:
         """Block time (unix seconds) at which the present verdict began."""
-        ...
 
-    def record_observations(self, batch: Sequence[tuple[Observation, UsdWad, int]]) -> None:
-        """Record a cycle's (observation, reward_usd, gas_price_wei) in one commit."""
-        ...
+    def record_samples(self, batch: Sequence[Sample]) -> None:
+        """Record what a cycle saw and what it meant, in one commit; the history is thinned as it ages."""
 
     def latest_observation(self, position_id: str) -> Observation | None:
         """The last observation recorded."""
-        ...
+
+    def samples(self, position_id: str, since: int = 0, until: int | None = None) -> list[Sample]:
+        """A position's kept history between two block times (unix seconds, both included), oldest first."""
+
+    def record_gas(self, block: BlockRef, fees: FeeQuote) -> None:
+        """Keep one sample of the price of gas; at most one an hour of block time is kept."""
+
+    def gas_history(self, chain: str, since: int = 0) -> list[tuple[int, int, int]]:
+        """Kept samples, oldest first: (block time in unix seconds, base fee, tip), wei."""
+
+    def forget_before(self, timestamp: int) -> int:
+        """Drop history (samples, gas) older than a block time; returns how many. The journal itself is kept."""
 
     def last_gas(self, position_id: str) -> int | None:
         """Gas units that the last finished compound of the position really used."""
-        ...
 
     def failures(self, position_id: str) -> int:
         """Failed compounds in a row since the last one that was done."""
-        ...
 
     def set_flag(self, key: str, value: str | None) -> None:
         """Remember a small fact across restarts (quarantine, pause); ``None`` forgets it."""
-        ...
 
     def get_flag(self, key: str) -> str | None:
         """A remembered fact."""
-        ...
 
     def flags(self, prefix: str) -> dict[str, str]:
         """Remembered facts whose key begins like this, by key."""
-        ...
 
     def acquire_lease(self, lane: str, holder: str, ttl: int) -> int:
         """Own a lane for ``ttl`` seconds; returns the fencing token. Raises LaneHeld naming who owns it."""
-        ...
 
     def renew_lease(self, lane: str, token: int, ttl: int) -> None:
         """Own it for ``ttl`` seconds from now. Raises LaneHeld when another has taken it meanwhile."""
-        ...
 
     def release_lease(self, lane: str, token: int) -> None:
         """Give the lane up; does nothing when it is no longer ours."""
-        ...
 
     def harvests(self, position_id: str | None = None, limit: int = 100) -> list[Harvest]:
         """Newest first."""
-        ...
 
     def ledger(self, position_id: str | None = None, since: int = 0) -> list[LedgerEntry]:
         """Token movements in chain order, reversed ones left out."""
-        ...
 
     def close(self) -> None:
         """Release files and connections."""
-        ...
 
 
 # ---------------------------------------------------------------------------- surroundings
@@ -479,7 +429,6 @@ class EventSink(Protocol):
 
     def emit(self, event: Event) -> None:
         """Take one event."""
-        ...
 
 
 @runtime_checkable
@@ -488,12 +437,9 @@ class Clock(Protocol):
 
     def now(self) -> int:
         """Unix seconds."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
-        ...
 
     def sleep(self, seconds: float) -> None:
         """Wait, or return early when the daemon stops."""
-        ...

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from keeper.domain.block import BlockRef
-from keeper.domain.money import UsdWad
+from keeper.domain.money import NO_USD, UsdWad
 
-__all__ = ["Decision", "DecisionNumbers", "Reason", "ReasonCode", "Verdict"]
+__all__ = ["CostParts", "Decision", "DecisionNumbers", "Reason", "ReasonCode", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -65,6 +65,32 @@ class ReasonCode(StrEnum):
     WATCH_ONLY = "watch_only"
     #: A person forced it.
     FORCED = "forced"
+    #: The longest configured interval has passed, and the reward is worth more than fetching it.
+    MAX_INTERVAL = "max_interval"
+    #: A configured policy other than keeper's rule says so.
+    POLICY_HARVESTS = "policy_harvests"
+    POLICY_WAITS = "policy_waits"
+    #: The configured policy gave no answer in time, or none that makes sense.
+    POLICY_FAILED = "policy_failed"
+    #: The threshold is passed, but gas is expected to be cheaper soon, by more than waiting costs.
+    CHEAPER_SOON = "cheaper_soon"
+    #: Worth it by itself, or not; its batch as a whole is decided.
+    BATCH_DUE = "batch_due"
+    BATCH_WAITS = "batch_waits"
+    #: So near the exit, or the end of emission, that a harvest would not earn its cost back.
+    EXIT_NEAR = "exit_near"
+    #: The harvests allowed within a year are used up.
+    YEAR_LIMIT_REACHED = "year_limit_reached"
+    #: The rate at which rewards accrue is not known yet.
+    RATE_UNKNOWN = "rate_unknown"
+    #: A re-deposit would lock the stake beyond the configured exit.
+    LOCK_BEYOND_EXIT = "lock_beyond_exit"
+    #: Advice: compounding never beats its cost at this size.
+    TOO_SMALL = "too_small"
+    #: Advice: claim when leaving, not before.
+    CLAIM_AT_EXIT = "claim_at_exit"
+    #: Advice: another configured position earns more, net of moving.
+    SWITCH = "switch"
     #: Reads of this position failed.
     READ_FAILED = "read_failed"
     #: A guard passed (shown by ``explain``).
@@ -77,6 +103,30 @@ class Reason:
 
     code: ReasonCode
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostParts:
+    """What one compound costs, item by item; USD wad. Their sum is ``cost_usd``."""
+
+    #: Gas units at the price of the next block.
+    gas_usd: UsdWad = NO_USD
+    #: L1 data fee, where the chain has one.
+    l1_usd: UsdWad = NO_USD
+    #: Allowance for what failed before, from the position's own record.
+    failure_usd: UsdWad = NO_USD
+    #: What restarting a lock or a penalty clock is worth.
+    restart_usd: UsdWad = NO_USD
+    #: Shadow price of one of the harvests allowed in a year.
+    event_usd: UsdWad = NO_USD
+    #: What the protocol pays for the call (negative).
+    call_fee_usd: UsdWad = NO_USD
+
+    @property
+    def total(self) -> UsdWad:
+        """All of it; below zero when the call pays more than it costs."""
+        parts = (self.gas_usd, self.l1_usd, self.failure_usd, self.restart_usd, self.event_usd, self.call_fee_usd)
+        return UsdWad(sum(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +163,26 @@ class DecisionNumbers:
     eta_seconds: int | None
     #: Wei per gas unit at which it would fire now; ``None`` when no price would do.
     fire_gas_price_wei: int | None
+    #: The policy that was asked.
+    policy: str = "rule"
+    #: What makes up ``cost_usd``.
+    cost_parts: CostParts = CostParts()
+    #: Realised over predicted gas of this position's past compounds, by which the simulation is corrected; ppm.
+    gas_correction_ppm: int = 1_000_000
+    #: Seconds until the exit or the last end of emission, whichever is first; ``None`` when neither is known.
+    horizon_seconds: int | None = None
+    #: Where the forward rate comes from; ``""`` when there is none.
+    rate_source: str = ""
+    #: Depth of the pools that rewards are sold into, as the rule counts it; ``None`` when nothing is sold.
+    depth_usd: UsdWad | None = None
+    #: Price of gas that is usual at present, wei; ``None`` before enough was seen.
+    usual_gas_price_wei: int | None = None
+    #: The lowest price of gas worth waiting for, and how long for, by the policy's forecast; ``None`` without one.
+    expected_gas_price_wei: int | None = None
+    expected_in_seconds: int | None = None
+    #: Parts of the harvest that are paid out and turned into gas, USD wad.
+    payout_usd: UsdWad = NO_USD
+    top_up_usd: UsdWad = NO_USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +200,8 @@ class Decision:
     guards: tuple[Reason, ...] = ()
     #: Unix seconds at which another look is worth while.
     next_check: int | None = None
+    #: What a person might do about it: too small, better claimed at exit, another pool earns more.
+    advice: tuple[Reason, ...] = ()
 
     @property
     def code(self) -> ReasonCode:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 
 from keeper.domain.block import BlockRef
-from keeper.domain.money import Amount
+from keeper.domain.decision import DecisionNumbers
+from keeper.domain.money import WAD, Amount, UsdWad
 
-__all__ = ["Accrual", "Observation"]
+__all__ = ["Accrual", "Observation", "RateSource", "Restart", "Sample"]
+
+
+#: One US dollar.
+USD_ONE: Final = UsdWad(WAD)
+
+
+class RateSource(StrEnum):
+    """Where a forward rate comes from."""
+
+    #: Parameters of the contract: emission, share, end.
+    CHAIN = "chain"
+    #: What was seen to accrue between looks, because the protocol names no rate.
+    OBSERVED = "observed"
 
 
 @dataclass(frozen=True, slots=True)
 class Accrual:
-    """Forward rate at which one reward token accrues to the position, from chain parameters."""
+    """Forward rate at which one reward token accrues to the position."""
 
     #: Base units of the token per year (365 days) at the present stake.
     per_year: Amount
@@ -21,6 +37,19 @@ class Accrual:
     own_share_ppm: int = 0
     #: Unix seconds when emission stops (``periodFinish``, ``distributionEnd``); ``None`` when open-ended.
     ends_at: int | None = None
+    source: RateSource = RateSource.CHAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A clock that a re-deposit starts anew: leaving before it has run down costs something, or is impossible."""
+
+    #: Seconds for which it runs after a deposit.
+    seconds: int
+    #: What leaving earlier costs, basis points of the whole stake; ``None`` when leaving is impossible (a lock).
+    penalty_bps: int | None = None
+    #: Unix seconds at which it runs down if nothing is deposited; ``None`` when it is not running.
+    runs_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +69,27 @@ class Observation:
     harvest_paused: bool = False
     #: Reward tokens the paying contract holds less of than is pending, so that a harvest would fall short.
     underfunded: tuple[str, ...] = ()
+    #: Fee taken from every deposit, basis points.
+    deposit_fee_bps: int = 0
+    #: Clocks that a re-deposit restarts.
+    restarts: tuple[Restart, ...] = ()
+    #: What the protocol pays to whoever calls the harvest, beside the reward itself.
+    call_fee: tuple[Amount, ...] = ()
+    #: Where a harvest serves all depositors of a vault: the position's share of it, parts per million. ``principal``,
+    #: ``pending`` and ``accruals`` are the whole vault's then. ``None`` where everything is the position's own.
+    vault_share_ppm: int | None = None
+    #: Rewards come once in so many seconds rather than evenly (weekly epochs); 0 when evenly.
+    epoch_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One point of a position's history: what was seen, what it meant, and the prices it was valued by."""
+
+    observation: Observation
+    #: ``None`` in histories that older versions wrote.
+    numbers: DecisionNumbers | None
+    #: US dollars (wad) per whole token, midpoint, of each token of the market; the gas token under ``""``.
+    prices: tuple[tuple[str, UsdWad], ...] = ()
+    #: The reporting currency in US dollars (wad), as it was then.
+    base_usd: UsdWad = USD_ONE

@@ -12,7 +12,7 @@ from keeper.domain.money import Address, Token
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Market", "Position", "RouteSpec", "SideEffect", "StrategyOptions"]
+__all__ = ["Market", "Position", "RewardsEnd", "RouteSpec", "SideEffect", "StrategyOptions"]
 
 
 class SideEffect(StrEnum):
@@ -28,6 +28,19 @@ class SideEffect(StrEnum):
     REBASING_PRINCIPAL = "rebasing_principal"
     #: Rewards accrue per block, not per second.
     PER_BLOCK = "per_block"
+    #: The harvest serves every depositor of a vault; the position owns a share of what it brings.
+    FOR_EVERYBODY = "for_everybody"
+
+
+class RewardsEnd(StrEnum):
+    """What the end of emission that a contract names means."""
+
+    #: Final until it has been seen to move, then renewed: a harvest must pay back before the first end seen.
+    AUTO = "auto"
+    #: It is renewed again and again (weekly epochs): not an end.
+    RENEWED = "renewed"
+    #: Emission ends there.
+    FINAL = "final"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,8 @@ class RouteSpec:
 class StrategyOptions:
     """Per-position options of the rule; the defaults suit most positions."""
 
+    #: Which policy says when; ``""`` for the one of ``[strategy]``.
+    policy: str = ""
     #: Multiplies the square-root term of the threshold, in basis points (10_000 = 1.0; lower harvests earlier).
     risk_factor_bps: int = 10_000
     #: A harvest must earn its cost back within this time, in seconds (rolling).
@@ -57,6 +72,38 @@ class StrategyOptions:
     max_slippage_bps: int = 100
     #: Shortest time between two harvests, in seconds.
     min_interval_seconds: int = 0
+    #: Longest time between two harvests, in seconds: after it a reward worth more than its cost is harvested whatever
+    #: the rule says. ``None`` for no such bound.
+    max_interval_seconds: int | None = None
+    #: Unix seconds at which the owner means to leave; ``None`` when that is not known.
+    exit_at: int | None = None
+    #: Yearly yield of what a harvested reward goes into, where that is not this position; basis points.
+    target_yield_bps: int | None = None
+    #: Yearly change of the reward rate, basis points (negative: emission falls).
+    rate_drift_bps: int = 0
+    #: Whether the end of emission that the contract names is the last one: ``"auto"`` waits to see it renewed once.
+    rewards_end: RewardsEnd = RewardsEnd.AUTO
+    #: Harvests within any 365 days (each is a taxable receipt in many places); ``None`` for no such bound.
+    max_harvests_per_year: int | None = None
+    #: How often a year the owner would like to be able to leave, thousandths: what a lock or a penalty clock that a
+    #: re-deposit restarts is charged by.
+    exits_per_year_milli: int = 1_000
+    #: Yearly value of being able to leave, basis points of the stake: what a restarted lock is charged by.
+    lock_premium_bps: int = 500
+    #: Part of each harvest that is paid out instead of re-deposited, basis points, and to whom.
+    payout_bps: int = 0
+    payout_to: Address | None = None
+    #: Balance of the gas token, wei, below which a harvest also buys gas; 0 for never.
+    gas_keep_wei: int = 0
+    #: Most of one harvest that may become gas, basis points.
+    gas_share_bps: int = 1_000
+    #: Positions of the same chain and account with the same name here are decided together; ``""`` for alone.
+    batch: str = ""
+    #: Ids of positions that this one may be left for: advice only.
+    candidates: tuple[str, ...] = ()
+    #: Cost of leaving this position and of entering it, basis points of the stake, for that advice.
+    exit_cost_bps: int = 0
+    entry_cost_bps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

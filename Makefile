@@ -66,8 +66,8 @@ bench: $(DEV_STAMP) devnet ## measure against the floors of docs/explanation/per
 	@$(BIN)/python -m tests.bench
 
 lock: $(BIN)/python ## re-resolve the lock files (needs uv on PATH)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in -o requirements/run.lock
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in requirements/dev.in -c requirements/run.lock -o requirements/dev.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra backtest pyproject.toml requirements/build.in -o requirements/run.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra backtest pyproject.toml requirements/build.in requirements/dev.in -c requirements/run.lock -o requirements/dev.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/arena.in -c requirements/run.lock -o requirements/arena.lock
 
 clean: ## remove everything that make installed

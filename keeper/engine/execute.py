@@ -34,6 +34,7 @@ from keeper.errors import (
     PolicyDenied,
     Refused,
     SimulationReverted,
+    Transient,
     TxPending,
     TxReverted,
 )
@@ -133,9 +134,7 @@ def _jobs(
     if sum(t.intent.state is IntentState.REVERTED for t in past) > _MAX_REVERTS:
         raise TxReverted(f"{work.plan.legs[index].label}: reverted {len(past)} times although each simulation passed")
     block = context.chain.head()
-    # The wallet as of the last look: what others in flight have moved by then, and no more, is on record.
-    seen = flight.sight.head if flight.sight is not None else block
-    have = spendable(context, work.harvest.id, work.plan, executed, seen)
+    have = spendable(context, work.harvest.id, work.plan, executed, _looked_at(flight, block))
     start, rehearsal = _rehearse(context, work, index, have, block)
     if index == 0 and work.budget_wei is not None:
         _check_worth(work, rehearsal)
@@ -143,6 +142,19 @@ def _jobs(
     if start == index and work.plan.legs[index].kind is LegKind.APPROVE and room > 1:
         stop = min(index + 2, len(work.plan.legs))
     return Next(tuple(_job(context, work, leg, rehearsal, leg - start) for leg in range(start, stop)))
+
+
+def _looked_at(flight: Flight, head: BlockRef) -> BlockRef:
+    """Return the block of the last look: what others in flight have moved by then, and no more, is on record.
+
+    Raises:
+        Transient: something is in flight, and no look at it has succeeded yet.
+    """
+    if flight.sight is not None:
+        return flight.sight.head
+    if flight.slots:
+        raise Transient("what is in flight has not been looked at yet, so what the wallet holds is not certain")
+    return head
 
 
 def _check_worth(work: Work, rehearsal: Rehearsal) -> None:

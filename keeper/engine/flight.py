@@ -68,7 +68,7 @@ class Flight:
         self.works: dict[str, Work] = {}
         #: Compounds whose legs have changed state since somebody last emptied this.
         self.changed: set[str] = set()
-        #: The last look.
+        #: The last look: what was mined by its block is on record.
         self.sight: Sight | None = None
         #: The last one of ``look``, and when that was: every receipt and every block that mattered was asked for.
         self._seen: Sight | None = None
@@ -152,10 +152,12 @@ class Flight:
         return chain.sight(self.owner, hashes, heights)
 
     def counts(self) -> Nonces:
-        """Return the account's agreed transaction counts: those of the last look while it is fresh."""
+        """Return the account's agreed transaction counts: those of the last look while it is fresh.
+
+        Asking for them is no look: no receipt comes with them, so their block says nothing of what a leg may spend.
+        """
         if self._seen is None or self._now() - self._seen_at > _FRESH_SECONDS:
-            self.sight = self.context.chain.sight(self.owner, [], [])
-            return self.sight.nonces
+            return self.context.chain.sight(self.owner, [], []).nonces
         return self._seen.nonces
 
     def _calm(self, sight: Sight) -> bool:

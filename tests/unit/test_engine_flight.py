@@ -1,0 +1,125 @@
+"""What the sending half remembers, forgets and says, where no chain is needed to see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from app_kit import Recorder
+from tx_kit import GWEI, HARVEST, OWNER, PLAN
+
+from keeper.domain.block import BlockRef
+from keeper.domain.journal import Track
+from keeper.domain.money import UsdWad
+from keeper.domain.plan import LegKind
+from keeper.domain.transaction import (
+    Attempt,
+    AttemptState,
+    Intent,
+    Nonces,
+    Receipt,
+    Sight,
+)
+from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules
+from keeper.engine.execute import _looked_at
+from keeper.engine.flight import Flight
+from keeper.engine.work import Work
+from keeper.errors import Transient
+from keeper.store import open_store
+from keeper.tx.slot import Slot
+
+INTENT = Intent("h-0-0", "h:0:0", "h", 0, "local", 1, OWNER, LegKind.CLAIM, "claim", OWNER, b"1234", 0)
+ATTEMPT = Attempt("h-0-0", "0xaa", b"raw", 7, 50_000, 2 * GWEI, GWEI, AttemptState.SIGNED, 100)
+MINED = Receipt("0xaa", 101, "0xb101", 1, 40_000, GWEI, 0, ())
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self):
+        self.time = 1_000.0
+
+    def now(self):
+        return int(self.time)
+
+    def monotonic(self):
+        return self.time
+
+    def sleep(self, seconds):
+        self.time += seconds
+
+
+class Chain:
+    """A head and counts that a test moves; it knows no receipts."""
+
+    def __init__(self):
+        self.facts = SimpleNamespace(name="local", chain_id=1)
+        self.number, self.counts = 100, Nonces(7, 7)
+
+    def agreed(self):
+        return self
+
+    def head(self):
+        return BlockRef("local", self.number, f"0xb{self.number}", 1_700_000_000)
+
+    def block(self, number):
+        return None
+
+    def sight(self, account, hashes, heights=()):
+        return Sight(self.head(), None, self.counts, {}, {})
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = open_store(tmp_path / "keeper.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def context(store):
+    return ChainContext(
+        chain=Chain(),
+        plugins=Plugins({}, {}, {}, {}),
+        positions=(),
+        price_specs={},
+        price_rules=PriceRules(),
+        limits=Limits(UsdWad(10**18), UsdWad(10**18)),
+        store=store,
+        clock=Clock(),
+        events=Recorder(),
+        signers={},
+        submitter=SimpleNamespace(),
+    )
+
+
+def work(**changes):
+    valuation = SimpleNamespace(gas_cost=lambda wei: UsdWad(wei), block=BlockRef("local", 100, "0xb100", 1_700_000_000))
+    return Work(replace(HARVEST, **changes), PLAN, "s", valuation, None)
+
+
+# --------------------------------------------------------------------------------------------------- what is looked at
+
+
+def test_counting_for_a_nonce_is_no_look_at_what_is_in_flight(context):
+    """What a leg may spend is counted at the last look's block, by receipts up to it; fresh counts have none."""
+    flight = Flight(context, OWNER)
+    flight.look()
+    seen = flight.sight
+    context.chain.number, context.chain.counts = 103, Nonces(9, 9)
+    context.clock.time += 60
+    assert flight.counts() == Nonces(9, 9)
+    assert flight.sight is seen
+    assert flight.sight.head.number == 100
+
+
+def test_nothing_is_reckoned_from_a_wallet_before_what_is_in_flight_was_looked_at(context):
+    flight, head = Flight(context, OWNER), context.chain.head()
+    assert _looked_at(flight, head) is head
+    flight.slots["h-0-0"] = Slot(Track(INTENT))
+    with pytest.raises(Transient, match="looked at"):
+        _looked_at(flight, head)
+    flight.sight = context.chain.sight(OWNER, [])
+    context.chain.number = 105
+    assert _looked_at(flight, context.chain.head()) == head

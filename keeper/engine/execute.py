@@ -20,7 +20,7 @@ from keeper.domain.plan import Leg as PlanLeg
 from keeper.domain.plan import LegKind, MinOut, Patch, Plan
 from keeper.domain.transaction import IN_FLIGHT, IntentState
 from keeper.domain.valuation import Valuation
-from keeper.engine.context import ChainContext, looked_key
+from keeper.engine.context import ChainContext, looked_key, own_key
 from keeper.engine.flight import Flight
 from keeper.engine.pause import PAUSE, paused_text
 from keeper.engine.plan import oracle_rate
@@ -275,10 +275,14 @@ def _stuck_key(harvest: Harvest) -> str:
 
 
 def _forget(context: ChainContext, harvest: Harvest) -> None:
-    """Drop the notes of a finished compound."""
+    """Drop the notes of a finished compound; that of the wallet stays while a reorg can open the compound again."""
     reset_patience(context, harvest)
-    if context.store.get_flag(looked_key(harvest.id)) is not None:
-        context.store.set_flag(looked_key(harvest.id), None)
+    notes = [looked_key(harvest.id)]
+    if all(track.final or not track.attempts for track in context.store.tracks_of(harvest.id)):
+        notes.append(own_key(harvest.id))  # otherwise the flight drops it, with the last transaction that is final
+    for key in notes:
+        if context.store.get_flag(key) is not None:
+            context.store.set_flag(key, None)
 
 
 def give_up(context: ChainContext, work: Work, error: Exception) -> Harvest:

@@ -10,22 +10,24 @@ from app_kit import Recorder
 from tx_kit import GWEI, HARVEST, OWNER, PLAN
 
 from keeper.domain.block import BlockRef
-from keeper.domain.journal import Track
+from keeper.domain.harvest import HarvestState
+from keeper.domain.journal import AddAttempt, AddIntent, AddReceipt, Finalise, MarkBroadcast, Settle, Track
 from keeper.domain.money import UsdWad
 from keeper.domain.plan import LegKind
 from keeper.domain.transaction import (
     Attempt,
     AttemptState,
     Intent,
+    IntentState,
     Nonces,
     Receipt,
     Sight,
 )
-from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules
-from keeper.engine.execute import _looked_at
+from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules, own_key
+from keeper.engine.execute import _looked_at, drop, give_up
 from keeper.engine.flight import Flight
 from keeper.engine.work import Work
-from keeper.errors import Transient
+from keeper.errors import PolicyDenied, Transient
 from keeper.store import open_store
 from keeper.tx.slot import Slot
 
@@ -95,7 +97,7 @@ def context(store):
 
 
 def work(**changes):
-    valuation = SimpleNamespace(gas_cost=lambda wei: UsdWad(wei), block=BlockRef("local", 100, "0xb100", 1_700_000_000))
+    valuation = SimpleNamespace(gas_cost=UsdWad, block=BlockRef("local", 100, "0xb100", 1_700_000_000))
     return Work(replace(HARVEST, **changes), PLAN, "s", valuation, None)
 
 
@@ -123,3 +125,42 @@ def test_nothing_is_reckoned_from_a_wallet_before_what_is_in_flight_was_looked_a
     flight.sight = context.chain.sight(OWNER, [])
     context.chain.number = 105
     assert _looked_at(flight, context.chain.head()) == head
+
+
+# --------------------------------------------------------------------------------------------- what is left behind
+
+
+def opened(context, *changes):
+    """An open compound whose wallet was noted, and what the journal has of its first leg."""
+    context.store.open_harvest(HARVEST, PLAN)
+    context.store.set_flag(own_key("h"), "{}")
+    context.store.apply(changes)
+
+
+def test_a_compound_that_is_dropped_unsigned_leaves_no_note_of_the_wallet(context):
+    opened(context, AddIntent(INTENT))
+    assert drop(context, HARVEST, "gas is too dear").state is HarvestState.CANCELLED
+    assert context.store.flags("") == {}
+
+
+def test_a_compound_that_the_policy_denies_leaves_no_note_of_the_wallet(context):
+    opened(context, AddIntent(INTENT), Settle(INTENT.id, IntentState.CANCELLED))
+    assert give_up(context, work(), PolicyDenied("per-tx cap")).state is HarvestState.FAILED
+    assert context.store.flags("") == {}
+
+
+SIGNED = (AddIntent(INTENT), AddAttempt(ATTEMPT), MarkBroadcast(INTENT.id, ATTEMPT.hash))
+REVERTED = (*SIGNED, AddReceipt(INTENT.id, replace(MINED, status=0)), Settle(INTENT.id, IntentState.REVERTED))
+
+
+def test_a_compound_that_a_reorg_can_still_open_keeps_its_note_of_the_wallet(context):
+    opened(context, *REVERTED)
+    give_up(context, work(), PolicyDenied("given up"))
+    assert list(context.store.flags("")) == [own_key("h")]
+
+
+def test_a_compound_that_is_given_up_when_all_of_it_is_final_leaves_no_note_of_the_wallet(context):
+    """Its transactions were forgotten while it was open: nobody comes by later."""
+    opened(context, *REVERTED, Finalise(INTENT.id))
+    give_up(context, work(), PolicyDenied("given up"))
+    assert context.store.flags("") == {}

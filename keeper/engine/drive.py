@@ -276,7 +276,8 @@ class _Drive:
         work = self.flight.works.get(slot.track.intent.harvest_id)
         if max(slot.sent_at or 0.0, slot.quoted_at or 0.0) < self.started:
             return  # that was said before; what is said now is not known yet
-        if not slot.told and refusal(slot.refused) in (Refusal.UNDERPRICED, Refusal.REPLACEMENT, Refusal.NONCE_GAP):
+        kind = refusal(slot.refused, self.context.error_words)
+        if not slot.told and kind in (Refusal.UNDERPRICED, Refusal.REPLACEMENT, Refusal.NONCE_GAP):
             return  # a higher bid, or the transaction before it, may set that right
         if slot.refused and work is not None and work.harvest.id in self.waits and work.harvest.id not in self.endings:
             label = slot.track.intent.label

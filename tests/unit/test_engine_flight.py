@@ -22,13 +22,16 @@ from keeper.domain.transaction import (
     Nonces,
     Receipt,
     Sight,
+    Submission,
 )
 from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules, own_key
+from keeper.engine.drive import _Drive
 from keeper.engine.execute import _looked_at, drop, give_up
 from keeper.engine.flight import Flight
 from keeper.engine.work import Work
-from keeper.errors import PolicyDenied, Transient
+from keeper.errors import PolicyDenied, Transient, TxPending
 from keeper.store import open_store
+from keeper.tx.refusals import NO_WORDS
 from keeper.tx.slot import Slot
 
 INTENT = Intent("h-0-0", "h:0:0", "h", 0, "local", 1, OWNER, LegKind.CLAIM, "claim", OWNER, b"1234", 0)
@@ -164,3 +167,24 @@ def test_a_compound_that_is_given_up_when_all_of_it_is_final_leaves_no_note_of_t
     opened(context, *REVERTED, Finalise(INTENT.id))
     give_up(context, work(), PolicyDenied("given up"))
     assert context.store.flags("") == {}
+
+
+# ----------------------------------------------------------------------------------------------- what a node's no means
+
+FULL = "txpool is full: transaction underpriced"
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [({Submission.REFUSED: ("txpool is full",)}, False), (NO_WORDS, True)],
+    ids=["its own", "shipped"],
+)
+def test_a_refusal_is_read_with_the_chains_own_words(context, words, ends):
+    """By its own table these bytes are too cheap, which a higher bid sets right: there is something to stand and wait for."""
+    context = replace(context, error_words=words)
+    flight, mine = Flight(context, OWNER), work()
+    driven = _Drive(context, flight, [mine], lambda: None, lambda _work, _ending: None)
+    flight.works["h"] = mine
+    sent = replace(INTENT, state=IntentState.BROADCAST, nonce=7)
+    driven._refused(Slot(Track(sent, (ATTEMPT,)), sent_at=context.clock.monotonic(), refused=FULL, refusals=1))
+    assert [type(ending) for ending in driven.endings.values()] == [TxPending] * ends

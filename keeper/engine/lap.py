@@ -48,7 +48,6 @@ __all__ = [
     "begin",
     "compound",
     "equip",
-    "in_flight",
     "is_open",
     "prepare",
     "refuse_halted",
@@ -245,15 +244,15 @@ def equip(context: ChainContext, book: Book, owner: Address) -> Flight:
         Transient: the chain cannot be read, or its endpoints contradict each other.
     """
     sure, flight = context.sure(), flight_of(context, owner)
-    _looked(sure, book)
+    looked = {seen.position.id: seen for seen in _looked(sure, book)}
     for harvest, plan in context.store.open_harvests(context.name, owner):
-        for seen in _looked(sure, book, {harvest.position_id}):
-            case = seen.case
-            if case is not None and case.position.signer is not None and case.position.owner == plan.owner:
-                with contextlib.suppress(KeyError):
-                    fresh = reprice(plan, case.valuation)
-                    work = Work(harvest, fresh, case.position.signer, case.valuation, _budget(seen))
-                    flight.works[harvest.id] = work
+        seen = looked.get(harvest.position_id)
+        case = seen.case if seen is not None else None
+        if seen is None or case is None or case.position.signer is None or case.position.owner != plan.owner:
+            continue
+        with contextlib.suppress(KeyError):
+            fresh = reprice(plan, case.valuation)
+            flight.works[harvest.id] = Work(harvest, fresh, case.position.signer, case.valuation, _budget(seen))
     return flight
 
 
@@ -266,13 +265,6 @@ def refuse_halted(context: ChainContext, owner: Address) -> None:
     halted = context.store.get_flag(halt_key(context.name, owner))
     if halted is not None:
         raise IntegrityError(f"{owner} is halted: {halted}; look at it, then clear the halt with `keeper unblock`")
-
-
-def in_flight(context: ChainContext, owner: Address) -> int:
-    """Count the signed transactions of this account that may still be mined: with none left over, no other is begun."""
-    flight = flight_of(context, owner)
-    flight.load()
-    return len(flight.under_way())
 
 
 def _open(context: ChainContext, prepared: Prepared, plan: Plan, rehearsal: Rehearsal, *, forced: bool) -> Work:

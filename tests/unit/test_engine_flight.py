@@ -24,6 +24,7 @@ from keeper.domain.transaction import (
     Sight,
     Submission,
 )
+from keeper.engine import lap
 from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules, own_key
 from keeper.engine.drive import _Drive
 from keeper.engine.execute import _looked_at, drop, give_up
@@ -188,3 +189,28 @@ def test_a_refusal_is_read_with_the_chains_own_words(context, words, ends):
     sent = replace(INTENT, state=IntentState.BROADCAST, nonce=7)
     driven._refused(Slot(Track(sent, (ATTEMPT,)), sent_at=context.clock.monotonic(), refused=FULL, refusals=1))
     assert [type(ending) for ending in driven.endings.values()] == [TxPending] * ends
+
+
+# -------------------------------------------------------------------------------------------------------- one survey
+
+
+def test_what_is_in_flight_is_equipped_by_one_survey(context, monkeypatch):
+    """Each survey asks a quorum of endpoints for every position."""
+    other = replace(HARVEST, id="g", position_id="gone", plan_id="q")
+    for harvest, plan in ((HARVEST, PLAN), (other, replace(PLAN, id="q", position_id="gone"))):
+        context.store.open_harvest(harvest, plan)
+    position = SimpleNamespace(id="farm", owner=OWNER, signer="s")
+    valuation = SimpleNamespace(native=SimpleNamespace(high=3_000 * 10**18))
+    case = SimpleNamespace(position=position, valuation=valuation)
+    seen = SimpleNamespace(position=position, case=case, decision=SimpleNamespace(numbers=None))
+    surveys = []
+
+    def survey(sure, book, *, only, **_):
+        surveys.append(only)
+        return SimpleNamespace(assessments=(seen,) if only is None or "farm" in only else ())
+
+    monkeypatch.setattr(lap, "survey", survey)
+    flight = lap.equip(context, None, OWNER)
+    assert [w.harvest.id for w in flight.works.values()] == ["h"]
+    assert flight.works["h"].valuation is valuation
+    assert surveys == [None]

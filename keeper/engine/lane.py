@@ -17,7 +17,7 @@ from keeper.engine.flight import flight_of
 from keeper.engine.lap import Execute, begin, compound, is_open, resume
 from keeper.engine.resolve import Book
 from keeper.engine.work import Work
-from keeper.errors import IntegrityError, KeeperError, Transient, TxPending
+from keeper.errors import IntegrityError, KeeperError, Refused, Transient, TxPending
 
 __all__ = ["Lane", "Worker"]
 
@@ -142,7 +142,7 @@ class Lane:
             # Only what a person must look at halts; an endpoint on the wrong chain is waited for.
             self.halted = context.store.get_flag(halt_key(context.name, self.owner))
             context.emit(EventName.LANE_HALTED, Level.ERROR, chain=context.name, owner=self.owner, error=str(error))
-        except (Transient, TxPending) as error:
+        except (Transient, TxPending, Refused) as error:
             self._say(position_id, Level.WARNING, error)
         except KeeperError as error:
             self._say(position_id, Level.ERROR, error)

@@ -10,6 +10,7 @@ from app_kit import Recorder
 from tx_kit import GWEI, HARVEST, OWNER, PLAN
 
 from keeper.domain.block import BlockRef
+from keeper.domain.events import Level
 from keeper.domain.harvest import HarvestState
 from keeper.domain.journal import AddAttempt, AddIntent, AddReceipt, Finalise, MarkBroadcast, Settle, Track
 from keeper.domain.money import UsdWad
@@ -24,13 +25,13 @@ from keeper.domain.transaction import (
     Sight,
     Submission,
 )
-from keeper.engine import lap
+from keeper.engine import lane, lap
 from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules, own_key
 from keeper.engine.drive import _Drive
 from keeper.engine.execute import _looked_at, drop, give_up
 from keeper.engine.flight import Flight
 from keeper.engine.work import Work
-from keeper.errors import PolicyDenied, Transient, TxPending
+from keeper.errors import PolicyDenied, Refused, StoreUnavailable, Transient, TxPending
 from keeper.store import open_store
 from keeper.tx.refusals import NO_WORDS
 from keeper.tx.slot import Slot
@@ -214,3 +215,26 @@ def test_what_is_in_flight_is_equipped_by_one_survey(context, monkeypatch):
     assert [w.harvest.id for w in flight.works.values()] == ["h"]
     assert flight.works["h"].valuation is valuation
     assert surveys == [None]
+
+
+# --------------------------------------------------------------------------------------------------- how loud it is
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (Refused("the receipt of nonce 7 is not there yet"), Level.WARNING),
+        (TxPending("an earlier one is unfinished"), Level.WARNING),
+        (StoreUnavailable("the disk is full"), Level.ERROR),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_lane_that_waits_warns_and_one_that_fails_errs(context, monkeypatch, error, level):
+    def begin(context, book, position_id):
+        raise error
+
+    monkeypatch.setattr(lane, "resume", lambda context, book, owner: [])
+    monkeypatch.setattr(lane, "begin", begin)
+    lane.Lane(context, lambda: None, OWNER)._handle("farm")
+    (said,) = context.events.named("position.failed")
+    assert (said.level, said.fields["error"]) == (level, str(error))

@@ -128,7 +128,8 @@ class ChainContext:
     learned_l1_fee: dict[str, int] = field(default_factory=dict)
     #: Price of the gas token as last agreed, USD wad, under ``"native"``: to value what no compound's own prices do.
     prices_seen: dict[str, int] = field(default_factory=dict)
-    #: When something was last said that is worth repeating, but not at each look; monotonic seconds.
+    #: When something was last said that is worth repeating, but not at each look; monotonic seconds. The parts of a key
+    #: stand between colons; one is the id of what it is about.
     said: dict[str, float] = field(default_factory=dict)
     #: What is in flight by account (``engine.flight.Flight``).
     flights: dict[Address, object] = field(default_factory=dict)
@@ -186,6 +187,12 @@ class ChainContext:
             tip_cap_wei=facts.tip_cap_wei,
             words=self.error_words,
         )
+
+    def forget(self, about: str) -> None:
+        """Drop what was said of a compound, or of a transaction, that has ended; ``about`` is its id."""
+        for key in list(self.said):
+            if about in key.split(":"):
+                self.said.pop(key, None)
 
     def emit(self, name: EventName, level: Level = Level.INFO, **fields: str | int | bool | None) -> None:
         """Send one event into the stream."""

@@ -277,6 +277,7 @@ def _stuck_key(harvest: Harvest) -> str:
 def _forget(context: ChainContext, harvest: Harvest) -> None:
     """Drop the notes of a finished compound; that of the wallet stays while a reorg can open the compound again."""
     reset_patience(context, harvest)
+    context.forget(harvest.id)
     notes = [looked_key(harvest.id)]
     if all(track.final or not track.attempts for track in context.store.tracks_of(harvest.id)):
         notes.append(own_key(harvest.id))  # otherwise the flight drops it, with the last transaction that is final

@@ -109,7 +109,7 @@ class Flight:
         for track in tracks:
             why = "asked to be cancelled" if ask_key("cancel", track.intent.id) in asked else ""
             self.slots[track.intent.id] = Slot(track, giving_up=why)
-        self._loaded = True  # and not loaded again when this fails: ``_run`` sees to that
+        self._loaded = True  # before the slots are stepped: when that fails, ``_run`` asks for the journal again
         self._run([(slot.track.intent.id, Woke(self._now())) for slot in self._in_order()])
 
     def look(self) -> set[str]:
@@ -266,6 +266,7 @@ class Flight:
         asked, owned = self.context.store.flags("ask:"), self.context.store.flags(own_key(""))
         for slot in ended:
             del self.slots[slot.track.intent.id]
+            self.context.forget(slot.track.intent.id)
             for key in (ask_key(what, slot.track.intent.id) for what in ("cancel", "speed-up")):
                 if key in asked:
                     self.context.store.set_flag(key, None)

@@ -30,6 +30,7 @@ from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules, own
 from keeper.engine.drive import _Drive
 from keeper.engine.execute import _looked_at, drop, give_up
 from keeper.engine.flight import Flight
+from keeper.engine.telling import say_resumed
 from keeper.engine.work import Work
 from keeper.errors import PolicyDenied, Refused, StoreUnavailable, Transient, TxPending
 from keeper.store import open_store
@@ -61,7 +62,7 @@ class Chain:
     """A head and counts that a test moves; it knows no receipts."""
 
     def __init__(self):
-        self.facts = SimpleNamespace(name="local", chain_id=1)
+        self.facts = SimpleNamespace(name="local", chain_id=1, confirmations=2, finality_blocks=8, tip_cap_wei=None)
         self.number, self.counts = 100, Nonces(7, 7)
 
     def agreed(self):
@@ -169,6 +170,21 @@ def test_a_compound_that_is_given_up_when_all_of_it_is_final_leaves_no_note_of_t
     opened(context, *REVERTED, Finalise(INTENT.id))
     give_up(context, work(), PolicyDenied("given up"))
     assert context.store.flags("") == {}
+
+
+def test_what_was_said_of_a_compound_is_forgotten_with_it(context):
+    opened(context, AddIntent(INTENT))
+    say_resumed(context, HARVEST, replace(PLAN, legs=(SimpleNamespace(),) * 2), ())
+    context.said["runway:somebody"] = 1.0
+    drop(context, HARVEST, "gas is too dear")
+    assert list(context.said) == ["runway:somebody"]
+
+
+def test_what_was_said_of_a_transaction_is_forgotten_with_it(context):
+    opened(context, AddIntent(INTENT))
+    context.said.update({"denied:h-0-0": 1.0, "denied:h-0-0:cancel": 2.0, "gap:h-0-0": 3.0, "denied:h-0-01:work": 4.0})
+    Flight(context, OWNER).load()  # it was never signed: cancelled, and nothing can happen to it any more
+    assert list(context.said) == ["denied:h-0-01:work"]
 
 
 # ----------------------------------------------------------------------------------------------- what a node's no means

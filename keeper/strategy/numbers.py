@@ -1,0 +1,23 @@
+"""Integer arithmetic that the rule's formulas share."""
+
+from __future__ import annotations
+
+from math import isqrt
+from typing import Final
+
+__all__ = ["SECONDS_PER_YEAR", "ceil_div", "ceil_sqrt"]
+
+#: A year of 365 days, as in every rate of this project.
+SECONDS_PER_YEAR: Final = 365 * 86_400
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Divide and round up; the denominator is positive."""
+    return -(-numerator // denominator)
+
+
+def ceil_sqrt(numerator: int, denominator: int = 1) -> int:
+    """Square root of a fraction of two integers, rounded up."""
+    value = ceil_div(numerator, denominator)
+    root = isqrt(value)
+    return root if root * root == value else root + 1

@@ -39,10 +39,10 @@ def open_submitter(
     """
     fan = Fan(own=overrides, sleep=sleep)
     if kind == "public":
-        return PublicSubmitter(public_senders, fan=fan)
+        return PublicSubmitter(public_senders, fan)
     if kind == "private":
-        return PrivateSubmitter(private_senders, fan=fan)
+        return PrivateSubmitter(private_senders, fan)
     if kind == "private_then_public":
-        public = PublicSubmitter(public_senders, fan=fan)
-        return PrivateThenPublic(PrivateSubmitter(private_senders, fan=fan), public, blocks)
+        public = PublicSubmitter(public_senders, fan)
+        return PrivateThenPublic(PrivateSubmitter(private_senders, fan), public, blocks)
     raise ConfigError(f'submit = "{kind}" is no way to send; it must be public, private or private_then_public')

@@ -6,7 +6,6 @@ the transaction went, because they wait as long as it did.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -15,7 +14,6 @@ from keeper.errors import ConfigError, KeeperError, Transient
 from keeper.submitters.fan import Fan, Route, SendRaw, Source, now, one_by_one
 from keeper.submitters.outcomes import Outcome
 from keeper.submitters.public import PublicSubmitter
-from keeper.tx.refusals import NO_WORDS, Words
 
 __all__ = ["PrivateSubmitter", "PrivateThenPublic"]
 
@@ -25,21 +23,12 @@ class PrivateSubmitter:
 
     name = "private"
 
-    def __init__(
-        self,
-        senders: Source[SendRaw],
-        *,
-        own: Words = NO_WORDS,
-        sleep: Callable[[float], None] = time.sleep,
-        fan: Fan | None = None,
-    ) -> None:
+    def __init__(self, senders: Source[SendRaw], fan: Fan) -> None:
         """Take one function per relay; each is given one transaction at a time, because relays need take no batches.
 
         Args:
             senders: functions that send one transaction to one relay.
-            own: the chain's own error words.
-            sleep: waits between attempts.
-            fan: how to send, instead of ``own`` and ``sleep``.
+            fan: how to send.
 
         Raises:
             ConfigError: without any relay.
@@ -47,7 +36,7 @@ class PrivateSubmitter:
         if not senders:
             raise ConfigError("there is no relay to send private transactions to. Set the chain's private_rpc.")
         self._senders = senders
-        self.fan = fan or Fan(own=own, sleep=sleep)
+        self.fan = fan
 
     def submit(self, signed: SignedTx) -> Outcome:
         """Send; returns the best outcome of all relays, and that relay's words."""

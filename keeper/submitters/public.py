@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from keeper.domain.transaction import SignedTx
 from keeper.errors import ConfigError
 from keeper.submitters.fan import Fan, Route, SendMany, Source, now
 from keeper.submitters.outcomes import Outcome
-from keeper.tx.refusals import NO_WORDS, Words
 
 __all__ = ["PublicSubmitter"]
 
@@ -19,22 +17,13 @@ class PublicSubmitter:
 
     name = "public"
 
-    def __init__(
-        self,
-        senders: Source[SendMany],
-        *,
-        own: Words = NO_WORDS,
-        sleep: Callable[[float], None] = time.sleep,
-        fan: Fan | None = None,
-    ) -> None:
+    def __init__(self, senders: Source[SendMany], fan: Fan) -> None:
         """Take one function per endpoint, or what returns them: then each attempt uses the endpoints of its moment.
 
         Args:
             senders: functions that send several transactions in one request; ``fan.one_by_one`` makes such a function
                 of one that sends single ones.
-            own: the chain's own error words.
-            sleep: waits between attempts.
-            fan: how to send, instead of ``own`` and ``sleep``.
+            fan: how to send.
 
         Raises:
             ConfigError: without any endpoint.
@@ -42,7 +31,7 @@ class PublicSubmitter:
         if not senders:
             raise ConfigError("there is no endpoint to send transactions to. Set the chain's rpc.")
         self._senders = senders
-        self._fan = fan or Fan(own=own, sleep=sleep)
+        self._fan = fan
 
     def submit(self, signed: SignedTx) -> Outcome:
         """Send; returns the best outcome of all endpoints, and that node's words.

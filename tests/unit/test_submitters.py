@@ -8,7 +8,7 @@ from keeper.domain.money import Address
 from keeper.domain.transaction import SignedTx, TxRequest
 from keeper.errors import BadReply, ConfigError, IntegrityError, RateLimited, RpcRejected, RpcTimeout, RpcUnavailable
 from keeper.ports import Submission, Submitter
-from keeper.submitters.fan import one_by_one
+from keeper.submitters.fan import Fan, one_by_one
 from keeper.submitters.outcomes import classify
 from keeper.submitters.public import PublicSubmitter
 from keeper.submitters.record_only import RecordOnlySubmitter
@@ -50,7 +50,7 @@ class Wire:
 
 
 def submitter_of(*wires, sleep=time.sleep):
-    return PublicSubmitter([one_by_one(wire) for wire in wires], sleep=sleep)
+    return PublicSubmitter([one_by_one(wire) for wire in wires], Fan(sleep=sleep))
 
 
 OK = "0x" + "AB" * 32
@@ -99,7 +99,7 @@ def test_another_hash_than_ours_is_maybe():
 
 def test_the_endpoints_of_the_moment_are_used():
     wires = [Wire(OK)]
-    submitter = PublicSubmitter(lambda: [one_by_one(wire) for wire in wires], sleep=pytest.fail)
+    submitter = PublicSubmitter(lambda: [one_by_one(wire) for wire in wires], Fan(sleep=pytest.fail))
     wires.append(Wire(OK))
     submitter.submit(signed())
     assert [len(wire.sent) for wire in wires] == [1, 1]
@@ -109,12 +109,12 @@ def test_no_endpoint_at_the_moment_is_maybe():
     def nobody():
         raise RpcUnavailable("all down")
 
-    assert PublicSubmitter(nobody, sleep=lambda _: None).submit(signed()) == (Submission.MAYBE, "all down")
+    assert PublicSubmitter(nobody, Fan(sleep=lambda _: None)).submit(signed()) == (Submission.MAYBE, "all down")
 
 
 def test_no_endpoint_is_a_config_error():
     with pytest.raises(ConfigError):
-        PublicSubmitter([])
+        PublicSubmitter([], Fan())
 
 
 def test_endpoints_of_another_chain_are_told_before_anything_is_sent():
@@ -122,7 +122,7 @@ def test_endpoints_of_another_chain_are_told_before_anything_is_sent():
         raise IntegrityError("chain id 5")
 
     with pytest.raises(IntegrityError):
-        PublicSubmitter(wrong, sleep=pytest.fail).submit(signed())
+        PublicSubmitter(wrong, Fan(sleep=pytest.fail)).submit(signed())
 
 
 def test_record_only_keeps_and_refuses():

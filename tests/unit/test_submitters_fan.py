@@ -59,7 +59,7 @@ def public(
     *endpoints: Endpoint, grace: float = 0.2, patience: float = 10.0, workers: Workers | None = None
 ) -> Submitter:
     fan = Fan(sleep=lambda _: None, grace=grace, patience=patience, workers=workers)
-    return PublicSubmitter(endpoints, fan=fan)
+    return PublicSubmitter(endpoints, fan)
 
 
 def kinds(outcomes: Sequence[tuple[Submission, str]]) -> list[Submission]:
@@ -195,7 +195,7 @@ def test_a_hash_that_is_not_ours_is_no_acceptance() -> None:
 
 @pytest.mark.parametrize("count", [0, 2, 4])
 def test_answers_that_do_not_fit_the_question_are_none(count: int) -> None:
-    outcomes = PublicSubmitter([lambda _: ["0x" + "ab" * 32] * count], sleep=lambda _: None).submit_many(BATCH)
+    outcomes = PublicSubmitter([lambda _: ["0x" + "ab" * 32] * count], Fan(sleep=lambda _: None)).submit_many(BATCH)
 
     assert kinds(outcomes) == [Submission.MAYBE] * 3
 
@@ -287,7 +287,7 @@ def test_everything_dead_is_maybe() -> None:
     def dead(_raws: Sequence[bytes]) -> list[str | KeeperError]:
         raise RpcUnavailable("connection refused")
 
-    outcomes = PublicSubmitter([dead, dead], sleep=lambda _: None).submit_many(BATCH)
+    outcomes = PublicSubmitter([dead, dead], Fan(sleep=lambda _: None)).submit_many(BATCH)
 
     assert outcomes == [(Submission.MAYBE, "connection refused")] * 3
 
@@ -299,7 +299,7 @@ def test_a_defect_in_a_sender_is_told_and_counts_as_maybe(monkeypatch: pytest.Mo
     def broken(_raws: Sequence[bytes]) -> list[str | KeeperError]:
         raise ZeroDivisionError
 
-    outcomes = PublicSubmitter([broken], sleep=lambda _: None).submit_many(BATCH)
+    outcomes = PublicSubmitter([broken], Fan(sleep=lambda _: None)).submit_many(BATCH)
 
     assert kinds(outcomes) == [Submission.MAYBE] * 3
     _until(lambda: told == [ZeroDivisionError] * 3)
@@ -327,7 +327,7 @@ def test_an_endpoint_that_takes_no_batches_gets_them_one_by_one() -> None:
         taken.extend(raws)
         return [ok(0, raws[0])]
 
-    outcomes = PublicSubmitter([no_batches], sleep=lambda _: None).submit_many(BATCH)
+    outcomes = PublicSubmitter([no_batches], Fan(sleep=lambda _: None)).submit_many(BATCH)
 
     assert kinds(outcomes) == [Submission.ACCEPTED] * 3
     assert taken == RAWS
@@ -346,7 +346,7 @@ def test_attempts_are_bounded() -> None:
     endpoint, waits = Endpoint(refuse("what?")), []
     fan = Fan(sleep=waits.append)
 
-    PublicSubmitter([endpoint], fan=fan).submit(BATCH[0])
+    PublicSubmitter([endpoint], fan).submit(BATCH[0])
 
     assert endpoint.requests == [[RAWS[0]]] * 3
     assert len(waits) == 2
@@ -362,7 +362,7 @@ def test_endpoints_that_turn_out_to_be_of_another_chain_after_a_send_leave_it_ma
             raise IntegrityError("chain id 5")
         return [Endpoint(refuse("what?"))]
 
-    outcome, words = PublicSubmitter(senders, sleep=lambda _: None).submit(BATCH[0])
+    outcome, words = PublicSubmitter(senders, Fan(sleep=lambda _: None)).submit(BATCH[0])
 
     assert outcome is Submission.MAYBE
     assert len(rounds) == 3

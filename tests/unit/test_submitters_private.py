@@ -275,8 +275,8 @@ def test_no_public_endpoint_at_the_moment_is_not_called_public() -> None:
         raise RpcUnavailable("all down")
 
     fan = Fan(sleep=lambda _: None)
-    private = PrivateSubmitter([sender(Submission.ACCEPTED)], fan=fan)
-    submitter = PrivateThenPublic(private, PublicSubmitter(nobody, fan=fan), BLOCKS)
+    private = PrivateSubmitter([sender(Submission.ACCEPTED)], fan)
+    submitter = PrivateThenPublic(private, PublicSubmitter(nobody, fan), BLOCKS)
 
     outcome, words = submitter.submit(tx(0, 25))
 
@@ -289,8 +289,8 @@ def test_public_endpoints_are_not_even_looked_for_before_the_time() -> None:
         raise IntegrityError("chain id 5")
 
     fan = Fan(sleep=lambda _: None)
-    private = PrivateSubmitter([sender(Submission.ACCEPTED)], fan=fan)
-    submitter = PrivateThenPublic(private, PublicSubmitter(wrong, fan=fan), BLOCKS)
+    private = PrivateSubmitter([sender(Submission.ACCEPTED)], fan)
+    submitter = PrivateThenPublic(private, PublicSubmitter(wrong, fan), BLOCKS)
 
     assert submitter.submit(tx(0, 24))[0] is Submission.ACCEPTED
     with pytest.raises(IntegrityError):

@@ -31,6 +31,7 @@ from keeper.ports import Permission
 from keeper.signers import policy
 from keeper.signers.local import LocalKey
 from keeper.store import open_store
+from keeper.submitters.fan import Fan
 from keeper.submitters.public import PublicSubmitter
 from keeper.tx.fees import first_bid
 from tests.faults.arena import counter
@@ -126,7 +127,7 @@ class Rig:
             clock=self.clock,
             events=self.heard,
             signers={"farmer": signer},
-            submitter=PublicSubmitter(self.chain.batch_senders, sleep=lambda _: None),
+            submitter=PublicSubmitter(self.chain.batch_senders, Fan(sleep=lambda _: None)),
             prices_seen={"native": 3_000 * USD},
             max_in_flight=max_in_flight,
         )

@@ -1,0 +1,185 @@
+"""keeper's rule and every baseline that it is measured against, each written once, for floats and for arrays alike.
+
+Only + - * / and comparisons joined by & and | are used, so that the same line decides one live position and thousands
+of simulated ones. Where a formula would divide by zero or take the root of a negative number, it is multiplied out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from keeper.strategy.policy import Bool, Number, Policy, Scene
+from keeper.strategy.threshold import Rule
+
+__all__ = ["DEFAULT", "POLICIES", "Named", "best_constants", "constant", "describe", "policy", "rule"]
+
+_DAY: Final = 86_400
+_YEAR: Final = 365 * _DAY
+
+#: The policy that keeper uses where the config names none.
+DEFAULT: Final = "rule"
+
+#: TVL buckets: value of the stake in USD from which on it is harvested this often, seconds. Keepers of vaults such as
+#: Beefy's harvest by size: small vaults every few days, large ones every hour.
+BUCKETS: Final = (
+    (0.0, 3 * _DAY),
+    (10_000.0, _DAY),
+    (100_000.0, 12 * 3_600),
+    (1_000_000.0, 4 * 3_600),
+    (10_000_000.0, 3_600),
+)
+
+#: Buckets wait while gas is above this multiple of its mean, unless three times their interval has passed.
+BUCKET_GAS_CAP: Final = 2.0
+
+#: The multiples that "best constant k in hindsight" picks from, cell by cell: 2 to 4096 in half octaves.
+HINDSIGHT: Final = tuple(round(2 ** (step / 2), 4) for step in range(2, 25))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A policy made of one formula."""
+
+    #: The name it has in the config.
+    name: str
+    #: What it does, and where the field does so.
+    about: str
+    formula: Callable[[Scene], Bool]
+
+    def wants(self, scene: Scene) -> Bool:
+        """Say whether to harvest now."""
+        return self.formula(scene)
+
+
+def describe(item: Policy) -> str:
+    """Return the policy's line for tables and docs; its name where it has none."""
+    return str(getattr(item, "about", item.name))
+
+
+def rule(terms: Rule | None = None) -> Callable[[Scene], Bool]:
+    """Return keeper's rule: harvest where m > 0, R > g, R >= R* and the cost is earned back in time.
+
+    R* = a*sqrt(2gF/k) + 4g/3 with k = m + 2F/L, squared so that nothing is divided by and no root is taken.
+    """
+    chosen = terms or Rule()
+    factor = chosen.risk_factor_bps / 10_000
+    payback = chosen.payback_seconds / _YEAR
+
+    def wants(scene: Scene) -> Bool:
+        r, g, f, m = scene.reward, scene.cost, scene.forward, scene.yield_
+        above = r - g * (4.0 / 3.0)
+        pays = (m > 0) & (f > 0) & (r > g) & (r * m * payback >= g)
+        return pays & (above >= 0) & (above * above * _pressure(scene) >= factor * factor * 2.0 * g * f)
+
+    return wants
+
+
+def constant(multiple: float) -> Named:
+    """Return the policy that harvests where R > k*g."""
+    name = f"r>{multiple:g}g" if multiple != 1 else "r>g"
+    return Named(name, f"reward above {multiple:g} times its cost", lambda s: s.reward > multiple * s.cost)
+
+
+def best_constants() -> tuple[Named, ...]:
+    """Return the constants that "best k in hindsight" picks from; no single one of them knows which is best."""
+    return tuple(constant(multiple) for multiple in HINDSIGHT)
+
+
+def policy(name: str) -> Policy:
+    """Return the policy of that name; ``r>6g`` and the like for any multiple.
+
+    Raises:
+        KeyError: no policy has that name.
+    """
+    if name in POLICIES:
+        return POLICIES[name]
+    if name.startswith("r>") and name.endswith("g"):
+        try:
+            return constant(float(name[2:-1] or 1))
+        except ValueError:
+            raise KeyError(name) from None
+    raise KeyError(name)
+
+
+def _pressure(scene: Scene) -> Number:
+    return scene.yield_ + 2.0 * scene.forward / scene.depth
+
+
+def _never(scene: Scene) -> Bool:
+    return scene.reward < 0
+
+
+def _every(seconds: int) -> Callable[[Scene], Bool]:
+    return lambda scene: (scene.since >= seconds) & (scene.reward > 0)
+
+
+def _share(scene: Scene) -> Bool:
+    return scene.reward >= 0.0005 * scene.principal
+
+
+def _buckets(scene: Scene) -> Bool:
+    due: Any = scene.reward < 0
+    overdue: Any = scene.reward < 0
+    for least, seconds in BUCKETS:
+        following = [low for low, _ in BUCKETS if low > least] or [float("inf")]
+        inside = (scene.principal >= least) & (scene.principal < following[0])
+        due = due | (inside & (scene.since >= seconds))
+        overdue = overdue | (inside & (scene.since >= 3 * seconds))
+    cheap = scene.gas <= BUCKET_GAS_CAP * scene.memory.mean
+    return (scene.reward > 0) & ((due & cheap) | overdue)
+
+
+def _yearn(scene: Scene) -> Bool:
+    return (scene.reward > 100.0 * scene.cost) | ((scene.since >= _DAY) & (scene.reward > 0))
+
+
+def _calendar(scene: Scene) -> Bool:
+    """T* = 1/n* years with n* = sqrt(F*k/(2g)) at mean gas, so that (since/year)^2 * F * k >= 2 * g."""
+    mean_cost = scene.cost * scene.memory.mean / scene.gas
+    years = scene.since / _YEAR
+    return (
+        (scene.yield_ > 0) & (scene.forward > 0) & (years * years * scene.forward * _pressure(scene) >= 2 * mean_cost)
+    )
+
+
+def _sqrt_week(scene: Scene) -> Bool:
+    """R >= sqrt(2gF/k) at the mean gas of seven days."""
+    cost = scene.cost * scene.memory.mean_7d / scene.gas
+    return _above_root(scene, cost)
+
+
+def _sqrt_spot(scene: Scene) -> Bool:
+    return _above_root(scene, scene.cost)
+
+
+def _above_root(scene: Scene, cost: Number) -> Bool:
+    pays = (scene.yield_ > 0) & (scene.forward > 0)
+    return pays & (scene.reward * scene.reward * _pressure(scene) >= 2.0 * cost * scene.forward)
+
+
+def _catalogue() -> dict[str, Policy]:
+    known = (
+        Named("never", "never compound, claim once at the end", _never),
+        Named("daily", "every 24 hours, as a cron job does (REStake)", _every(_DAY)),
+        Named("weekly", "every 7 days, as a cron job does", _every(7 * _DAY)),
+        Named("r>g", "reward above its cost: most public harvest bots", constant(1).formula),
+        Named("r>6g", "reward above 6 times its cost: bots with a margin", constant(6).formula),
+        Named("r>20g", "reward above 20 times its cost: bots with a margin", constant(20).formula),
+        Named("r>100g", "reward above 100 times its cost (Revert)", constant(100).formula),
+        Named("share", "reward above 0.05 % of the stake", _share),
+        Named(
+            "buckets", "timers by size of the stake, waiting while gas is above twice its mean (like Beefy)", _buckets
+        ),
+        Named("yearn", "24 hours, or sooner at 100 times its cost (like Yearn v2)", _yearn),
+        Named("calendar", "every T* = 1/n*, from the mean gas so far", _calendar),
+        Named("sqrt-7d", "reward above sqrt(2gF/k) at the mean gas of 7 days", _sqrt_week),
+        Named("sqrt-spot", "reward above sqrt(2gF/k) at the gas of now (sqrt(2PC) bots)", _sqrt_spot),
+        Named(DEFAULT, "keeper's rule", rule()),
+    )
+    return {item.name: item for item in known}
+
+
+#: Every built-in policy by its name in the config, in the order of tables.
+POLICIES: Final[Mapping[str, Policy]] = _catalogue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -99,25 +98,16 @@ def look(loaded: Loaded, options: Globals) -> Live:
 
 
 def daemon_state(loaded: Loaded) -> dict[str, Any]:
-    """Say whether a daemon is alive, by its heartbeat file and its process."""
+    """Say whether a daemon is alive: its heartbeat, and its process or, in another container, the lanes it holds."""
+    from keeper.store.lock import alive
+
     try:
         beat, pid = loaded.heartbeat_file.read_text(encoding="ascii").split()
         old = max(0, int(time.time()) - int(beat))
-        running = old <= _STALE and (_alive(int(pid)) or any(lane["pid"] == int(pid) for lane in _lanes(loaded)))
+        running = old <= _STALE and (alive(int(pid)) or any(lane["pid"] == int(pid) for lane in _lanes(loaded)))
         return {"running": running, "pid": int(pid), "heartbeat_age_seconds": old}
     except (OSError, ValueError):
         return {"running": False, "pid": None, "heartbeat_age_seconds": None}
-
-
-def _alive(pid: int) -> bool:
-    """Whether this machine has the process; one in another container is known by the lanes that it holds."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _lanes(loaded: Loaded) -> list[dict[str, Any]]:

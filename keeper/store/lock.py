@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from keeper.errors import LaneHeld, StoreUnavailable
 
-__all__ = ["LaneLock", "Sender", "senders"]
+__all__ = ["LaneLock", "Sender", "alive", "senders"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,13 @@ def senders(path: Path) -> list[Sender]:
             sender = Sender(lane, int(content["pid"]), str(content["host"]), str(content["since"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if sender.host != socket.gethostname() or _alive(sender.pid):
+        if sender.host != socket.gethostname() or alive(sender.pid):
             found.append(sender)
     return found
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether this machine has a process, as far as this one may know; it does not see into other containers."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

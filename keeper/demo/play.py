@@ -22,8 +22,8 @@ from keeper.demo.weather import base_fees
 from keeper.domain.events import Event
 from keeper.domain.harvest import HarvestState
 from keeper.domain.money import usd_text
+from keeper.engine.assessment import Assessment
 from keeper.engine.supervisor import Supervisor
-from keeper.engine.survey import Assessment
 from keeper.errors import KeeperError
 
 __all__ = ["Pace", "Result", "play"]

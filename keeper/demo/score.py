@@ -9,8 +9,8 @@ from typing import Final
 
 from keeper.domain.harvest import Harvest
 from keeper.domain.money import WAD
-from keeper.engine.decide import Case, sale_terms
-from keeper.engine.survey import Assessment
+from keeper.engine.assessment import Assessment
+from keeper.engine.case import Case, sale_terms
 from keeper.strategy.economics import net_of_sale
 
 __all__ = ["Moment", "Score", "Scorer", "measured_gas", "worth"]

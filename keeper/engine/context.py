@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from keeper.domain.events import Event, EventName, Level
-from keeper.domain.money import Address, UsdWad
+from keeper.domain.money import NO_USD, Address, UsdWad
 from keeper.domain.position import Position
+from keeper.engine.outlook import Outlook
 from keeper.ports import (
     Chain,
     Clock,
@@ -21,10 +22,12 @@ from keeper.ports import (
     Submitter,
     SwapAdapter,
 )
+from keeper.strategy.verdicts import LivePolicy
 from keeper.tx.refusals import NO_WORDS, Words
 from keeper.tx.slot import Rules
 
 __all__ = [
+    "BatchTerms",
     "ChainContext",
     "Limits",
     "Plugins",
@@ -62,6 +65,15 @@ class Limits:
     min_runway_days: int = 7
     #: Failed compounds of all positions in a day, after which everything pauses.
     failures_per_day: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTerms:
+    """What one round of a batch costs once, whatever is in it."""
+
+    shared_usd: UsdWad = NO_USD
+    #: Gas units that the round pays once.
+    shared_gas: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +138,16 @@ class ChainContext:
     learned_gas: dict[str, int] = field(default_factory=dict)
     #: L1 data fee of a whole compound by position, wei, as the last simulation told.
     learned_l1_fee: dict[str, int] = field(default_factory=dict)
+    #: What the price of gas was lately.
+    outlook: Outlook = field(default_factory=Outlook)
+    #: Policies by the name the config uses; a position that names none is decided by keeper's rule.
+    policies: Mapping[str, LivePolicy] = field(default_factory=dict)
+    #: The policy of ``[strategy]``; ``""`` for keeper's rule.
+    policy: str = ""
+    #: Batches by the name the config uses.
+    batches: Mapping[str, BatchTerms] = field(default_factory=dict)
+    #: What was learnt of positions by looking: forward rates, ends that moved (``engine.learnt``).
+    learnt: dict[str, object] = field(default_factory=dict)
     #: Price of the gas token as last agreed, USD wad, under ``"native"``: to value what no compound's own prices do.
     prices_seen: dict[str, int] = field(default_factory=dict)
     #: When something was last said that is worth repeating, but not at each look; monotonic seconds. The parts of a key

@@ -1,22 +1,23 @@
-"""Decide, purely: the rule, the guards around it, and the words for both."""
+"""Decide, purely: what a compound costs, what the rule or another policy says, and the guards around both."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from keeper.domain.decision import Decision, DecisionNumbers, Reason, ReasonCode, Verdict
-from keeper.domain.money import WAD, Address, Amount, UsdWad, usd_text
+from keeper.domain.money import BPS, UsdWad, usd_text
 from keeper.domain.observation import Observation
 from keeper.domain.position import Position
-from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import PriceProblem, Valuation
-from keeper.engine.resolve import Holding
-from keeper.strategy.economics import SaleTerms, economics
+from keeper.engine.case import Case, Reckoning, cost_at, fire_gas_price, reckon, scene_of
+from keeper.engine.wording import why_harvest, why_round, why_wait
+from keeper.strategy.costs import locks_beyond
 from keeper.strategy.guards import Surroundings, check_guards
-from keeper.strategy.threshold import Economics, Rule, Thresholds, evaluate, fires
+from keeper.strategy.threshold import Economics, fires
+from keeper.strategy.verdicts import Answer
 
-__all__ = ["Case", "decide", "refuse", "sale_terms"]
+__all__ = ["decide", "price_reasons", "refuse"]
 
 _PRICE_CODES: Mapping[str, ReasonCode] = {
     "missing": ReasonCode.PRICE_MISSING,
@@ -25,50 +26,13 @@ _PRICE_CODES: Mapping[str, ReasonCode] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Everything one decision looks at."""
-
-    holding: Holding
-    observation: Observation
-    valuation: Valuation
-    #: What a harvest brings: the simulated claim when there is one, else the views.
-    pending: tuple[Amount, ...]
-    fees: FeeQuote
-    #: Gas units of the whole compound.
-    gas_units: int
-    #: L1 data fee of the whole compound, wei.
-    l1_fee_wei: int
-    around: Surroundings
-    #: A person asked for it whatever the rule says.
-    forced: bool = False
-
-    @property
-    def position(self) -> Position:
-        """The position decided about."""
-        return self.holding.position
-
-    @property
-    def cost(self) -> UsdWad:
-        """g: all-in cost of one compound now."""
-        return self.valuation.gas_cost(self.gas_units * self.fees.price_wei + self.l1_fee_wei)
-
-
 def decide(case: Case) -> Decision:
     """Return HARVEST, WAIT or BLOCKED with every number and reason behind it."""
-    options = case.position.options
-    rule = Rule(options.risk_factor_bps, options.payback_seconds)
-    e = economics(
-        observation=case.observation,
-        pending=case.pending,
-        valuation=case.valuation,
-        sales=sale_terms(case.holding, case.valuation),
-        cost=case.cost,
-        drift_bps=options.reward_drift_bps,
-    )
-    t = evaluate(e, rule)
-    guards = check_guards(case.observation, case.around, e.cost)
-    verdict, reasons = _verdict(case, e, t, fires(e, rule))
+    r = reckon(case)
+    e, t = r.economics, r.thresholds
+    answer = None if case.judge is None else case.judge.judge(scene_of(case, e), case.position.id, cost_at(case, r))
+    guards = check_guards(case.observation, _around(case), e.cost)
+    verdict, reasons = _verdict(case, r, answer)
     if verdict is Verdict.HARVEST and guards.blocked:
         verdict, reasons = Verdict.BLOCKED, guards.blocked
     elif guards.blocked:
@@ -78,7 +42,7 @@ def decide(case: Case) -> Decision:
         block=case.observation.block,
         verdict=verdict,
         reasons=reasons,
-        numbers=_numbers(case, e, t),
+        numbers=_numbers(case, r, answer),
         guards=(*_price_guards(case.valuation), *guards.passed),
         next_check=None if t.eta_seconds is None else case.observation.block.timestamp + t.eta_seconds,
     )
@@ -94,76 +58,42 @@ def price_reasons(problems: Sequence[PriceProblem]) -> tuple[Reason, ...]:
     return tuple(Reason(_PRICE_CODES.get(p.kind, ReasonCode.PRICE_MISSING), p.text) for p in problems)
 
 
-def sale_terms(holding: Holding, valuation: Valuation) -> dict[Address, SaleTerms]:
-    """Collect what selling each reward costs: the worst fee and the shallowest pool of its routes.
-
-    Of an LP's two sides only half of the reward passes each pool, so a pool counts at twice its depth.
-    """
-    terms: dict[Address, SaleTerms] = {}
-    halves = 2 if holding.market.stake_parts else 1
-    kept = {part.address for part in holding.market.stake_parts}
-    for sale, depth in zip(holding.sales, valuation.depths, strict=True):
-        fee = sale.route.fee_bps // 2 if sale.reward.address in kept else sale.route.fee_bps
-        before = terms.get(sale.reward.address)
-        usd = UsdWad(depth.usd * halves)
-        if before is not None:
-            fee = max(fee, before.fee_bps)
-            usd = min(usd, before.depth or usd)
-        terms[sale.reward.address] = SaleTerms(fee, usd)
-    return terms
+def _around(case: Case) -> Surroundings:
+    """Complete what the engine knows with what follows from the clocks of the position."""
+    locked = locks_beyond(case.observation.restarts, case.position.options, case.observation.block.timestamp)
+    return case.around if locked is None else replace(case.around, locked_beyond_exit=locked)
 
 
-def _verdict(case: Case, e: Economics, t: Thresholds, due: bool) -> tuple[Verdict, tuple[Reason, ...]]:
+def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)
+    case: Case, r: Reckoning, answer: Answer | None
+) -> tuple[Verdict, tuple[Reason, ...]]:
+    e, t = r.economics, r.thresholds
     if e.principal <= 0:
         return Verdict.BLOCKED, (Reason(ReasonCode.NO_PRINCIPAL, "nothing is staked; stake first, or remove it"),)
-    if e.reward <= 0:
+    if e.reward <= 0 and e.cost >= 0:
         return Verdict.WAIT, (Reason(ReasonCode.NOTHING_PENDING, "nothing is pending yet"),)
     if case.forced:
-        return Verdict.HARVEST, (Reason(ReasonCode.FORCED, f"forced by a person; {_standing(e, t)}"),)
-    if due:
-        return Verdict.HARVEST, (Reason(ReasonCode.ABOVE_THRESHOLD, _standing(e, t)),)
-    return Verdict.WAIT, (_why_wait(case, e, t),)
+        return Verdict.HARVEST, (why_harvest(ReasonCode.FORCED, e, t),)
+    longest = case.position.options.max_interval_seconds
+    if longest is not None and case.since_seconds >= longest and e.reward > e.cost:
+        return Verdict.HARVEST, (why_harvest(ReasonCode.MAX_INTERVAL, e, t),)
+    if case.round is not None:
+        return why_round(case.position, case.round, e, t)
+    if answer is not None:
+        return _by_policy(e, answer)
+    if fires(e, r.rule):
+        return Verdict.HARVEST, (why_harvest(ReasonCode.ABOVE_THRESHOLD, e, t),)
+    return Verdict.WAIT, (why_wait(case.accruals, case.observation, case.horizon, e, t),)
 
 
-def _standing(e: Economics, t: Thresholds) -> str:
-    if t.reward is None:
-        return f"{usd_text(e.reward)} pending, a compound costs {usd_text(e.cost)}, and nothing more is earned by it"
-    word = "has passed" if e.reward >= t.reward else "has not reached"
-    pending, wanted = usd_text(e.reward), usd_text(t.reward)
-    return f"{pending} pending {word} the threshold of {wanted}; a compound costs {usd_text(e.cost)}"
-
-
-def _why_wait(case: Case, e: Economics, t: Thresholds) -> Reason:
-    now = case.observation.block.timestamp
-    ended = bool(case.observation.accruals) and all(
-        a.ends_at is not None and a.ends_at <= now for a in case.observation.accruals
-    )
-    if ended:
-        text = f"rewards have ended; claim the {usd_text(e.reward)} when you leave, re-staking it earns nothing here"
-        return Reason(ReasonCode.REWARDS_ENDED, text)
-    if t.reward is None:
-        text = (
-            f"re-depositing earns nothing over holding the reward ({_percent(e.yield_wad)} a year after its drift): "
-            "claim at exit"
-        )
-        return Reason(ReasonCode.NO_YIELD, text)
+def _by_policy(e: Economics, answer: Answer) -> tuple[Verdict, tuple[Reason, ...]]:
+    """Take a policy's word, but never pay more than a harvest fetches, whoever says so."""
+    if not answer.harvest:
+        return Verdict.WAIT, (Reason(answer.code, answer.why),)
     if e.reward <= e.cost:
-        return Reason(
-            ReasonCode.BELOW_COST, f"{usd_text(e.reward)} pending is less than the {usd_text(e.cost)} it costs to fetch"
-        )
-    if e.reward >= t.reward and not t.pays_back:
-        return Reason(ReasonCode.PAYBACK_TOO_LONG, f"the {usd_text(e.cost)} would not be earned back in time")
-    return Reason(ReasonCode.BELOW_THRESHOLD, f"{_standing(e, t)}; {_missing(e.reward, t.reward)}")
-
-
-def _missing(reward: int, wanted: int) -> str:
-    """Say how much is missing: in percent when it is near, as a multiple when it is far."""
-    percent = -(-(wanted - reward) * 100 // reward)
-    return f"needs {percent} % more" if percent < 100 else f"needs {wanted * 10 // reward / 10:.1f}x as much"
-
-
-def _percent(wad: int) -> str:
-    return f"{wad * 10_000 // WAD / 100:.2f} %"
+        text = f"the policy would harvest ({answer.why}), but {usd_text(e.reward)} is less than the {usd_text(e.cost)}"
+        return Verdict.WAIT, (Reason(ReasonCode.BELOW_COST, f"{text} it costs to fetch"),)
+    return Verdict.HARVEST, (Reason(answer.code, answer.why),)
 
 
 def _price_guards(valuation: Valuation) -> tuple[Reason, ...]:
@@ -175,28 +105,32 @@ def _price_guards(valuation: Valuation) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def _numbers(case: Case, e: Economics, t: Thresholds) -> DecisionNumbers:
+def _numbers(case: Case, r: Reckoning, answer: Answer | None) -> DecisionNumbers:
+    e, t, options = r.economics, r.thresholds, case.position.options
+    rates = {accrual.source.value for accrual in case.accruals}
     return DecisionNumbers(
         principal_usd=e.principal,
         reward_usd=e.reward,
-        threshold_usd=t.reward,
+        threshold_usd=t.reward if answer is None else answer.threshold_usd,
         budget_usd=t.budget,
         cost_usd=e.cost,
         forward_usd_per_year=e.forward,
         yield_wad=e.yield_wad,
         pressure_wad=t.pressure_wad,
-        gas_units=case.gas_units,
+        gas_units=case.gas,
         gas_price_wei=case.fees.price_wei,
         harvests_per_year_milli=t.harvests_milli,
         waiting_cost_per_day_usd=t.waiting_cost_per_day,
         gain_per_year_usd=t.gain_per_year,
-        eta_seconds=t.eta_seconds,
-        fire_gas_price_wei=_fire_gas_price(case, t.fires_at_cost),
+        eta_seconds=t.eta_seconds if answer is None else None,
+        fire_gas_price_wei=fire_gas_price(case, r) if answer is None else answer.fires_below_wei,
+        policy="rule" if case.judge is None else case.judge.name,
+        cost_parts=r.cost,
+        gas_correction_ppm=case.correction_ppm,
+        horizon_seconds=case.horizon,
+        rate_source=min(rates) if rates else "",
+        depth_usd=e.depth,
+        usual_gas_price_wei=case.usual_gas_wei,
+        payout_usd=UsdWad(e.reward * options.payout_bps // BPS),
+        top_up_usd=UsdWad(e.reward * case.top_up_bps // BPS),
     )
-
-
-def _fire_gas_price(case: Case, cost: UsdWad) -> int | None:
-    """Turn the firing cost into wei per gas unit; ``None`` when no price would do."""
-    wei = cost * 10**18 // case.valuation.native.high - case.l1_fee_wei
-    price = wei // case.gas_units if case.gas_units else 0
-    return price if price > 0 else None

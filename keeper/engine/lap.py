@@ -16,15 +16,17 @@ from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Plan
+from keeper.engine.assessment import Assessment, decide_again
+from keeper.engine.case import Case
 from keeper.engine.context import ChainContext, halt_key, native_key
-from keeper.engine.decide import Case
 from keeper.engine.drive import carry_out, drive, settle_in_flight
 from keeper.engine.execute import drop, reprice
 from keeper.engine.flight import Flight, flight_of
 from keeper.engine.plan import make_plan
 from keeper.engine.resolve import Book, Holding
+from keeper.engine.rounds import mates
 from keeper.engine.simulate import Rehearsal, rehearse
-from keeper.engine.survey import Assessment, decide_again, record_changes, survey
+from keeper.engine.survey import record_changes, survey
 from keeper.engine.telling import say_planned, say_resumed
 from keeper.engine.verify import remember_own
 from keeper.engine.work import Work
@@ -152,7 +154,9 @@ def begin(context: ChainContext, book: Book, position_id: str, *, forced: bool =
     refuse_halted(context, owner)
     if is_open(context, owner, position_id):
         raise TxPending(f"an earlier compound of {position_id} is unfinished and goes first")
-    seen = _looked(sure, book, {position_id}, forced=forced)[0]
+    together = {position_id} if forced else mates(context, book.holding(position_id).position)
+    looked = _looked(sure, book, together, forced=forced)
+    seen = next(each for each in looked if each.position.id == position_id)
     prepared = prepare(sure, seen) if seen.decision.verdict is Verdict.HARVEST else Prepared(seen)
     record_changes(context, [prepared.decision])
     if prepared.decision.verdict is not Verdict.HARVEST or prepared.plan is None or prepared.rehearsal is None:

@@ -5,23 +5,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from keeper.domain.decision import Reason, ReasonCode, Verdict
 from keeper.domain.events import EventName, Level
-from keeper.domain.money import Address, Amount
+from keeper.domain.money import Address
+from keeper.domain.transaction import FeeQuote
+from keeper.engine.assessment import Assessment
+from keeper.engine.case import Case
 from keeper.engine.context import ChainContext
-from keeper.engine.decide import Case
+from keeper.engine.decide import decide
 from keeper.engine.drive import carry_out
 from keeper.engine.lane import Lane, Worker
 from keeper.engine.lap import Execute, prepare
 from keeper.engine.resolve import Book
-from keeper.engine.survey import Assessment, decide_again, record_survey, survey
+from keeper.engine.rounds import round_for
+from keeper.engine.survey import record_survey, survey
+from keeper.engine.triggers import Triggers, projected
 from keeper.errors import KeeperError, Transient
-from keeper.strategy.threshold import SECONDS_PER_YEAR
 
 __all__ = ["Cadence", "ChainWatch", "Supervisor"]
+
+#: The window of cached thresholds, in full looks: one that comes late must not find them stale.
+_WINDOW: Final = 1.5
 
 _POSITIONS = "positions"
 _GAS = "gas"
@@ -44,6 +52,8 @@ class WatchState:
     last_ok: float | None = None
     error: str = ""
     cases: Mapping[str, Case] = field(default_factory=dict)
+    #: Which of them the price of gas could make due before the next full look.
+    triggers: Triggers = field(default_factory=lambda: Triggers({}, 0))
     #: Positions handed to a lane, or blocked, since the last full look: gas alone does not make them due again.
     handed: set[str] = field(default_factory=set)
 
@@ -141,8 +151,10 @@ class ChainWatch:
         for lane in list(self.lanes.values()):
             lane.mind_pause()
             lane.recover()
-        held = (a.position.id for a in result.assessments if a.decision.verdict is Verdict.BLOCKED)
+        held = {a.position.id for a in result.assessments if a.decision.verdict is Verdict.BLOCKED}
         self.state.handed = {*held, *(a.position.id for a in result.due)}
+        waiting = {i: case for i, case in self.state.cases.items() if i not in self.state.handed}
+        self.state.triggers = Triggers(waiting, int(_WINDOW * self.cadence.positions_seconds) + 1)
         for assessment in result.due:
             self.lanes[assessment.position.owner].submit(assessment.position.id)
 
@@ -171,17 +183,14 @@ class ChainWatch:
         return False
 
     def _gas_tick(self) -> None:
-        """Ask for the price of gas and the time, and re-check cached thresholds: reward is linear between reads."""
-        context = self.context
+        """Ask for the price of gas and the time, and look again at those whose cached bound it has reached."""
+        context, state = self.context, self.state
         fees, head = context.chain.fees(), context.chain.head()
-        due = []
-        for position_id, case in self.state.cases.items():
-            if position_id in self.state.handed:
-                continue
-            elapsed = head.timestamp - case.observation.block.timestamp
-            _, decision = decide_again(case, fees=fees, pending=_projected(case, elapsed))
-            if decision.verdict is Verdict.HARVEST:
-                due.append(position_id)
+        context.outlook.note(head.timestamp, fees.price_wei)
+        near = [i for i in state.triggers.near(fees.price_wei, head.timestamp) if i not in state.handed]
+        usual = context.outlook.usual_wei
+        cases = {i: _moved(state.cases[i], fees, head.timestamp, usual) for i in near}
+        due = [i for i, case in self._grouped(cases).items() if decide(case).verdict is Verdict.HARVEST]
         self._seen(head.number)
         for lane in list(self.lanes.values()):
             lane.mind_pause()
@@ -199,18 +208,36 @@ class ChainWatch:
         for position_id in due:
             self.lanes[self.state.cases[position_id].position.owner].submit(position_id)
 
+    def _grouped(self, cases: Mapping[str, Case]) -> dict[str, Case]:
+        """Decide batches as a whole at this price, too."""
+        groups: dict[tuple[str, str], list[Case]] = {}
+        for case in cases.values():
+            if case.round is not None:
+                groups.setdefault((case.position.owner, case.position.options.batch), []).append(case)
+        rounds = {key: round_for(self.context, members) for key, members in groups.items()}
+        return {
+            i: replace(case, round=rounds.get((case.position.owner, case.position.options.batch), case.round))
+            for i, case in cases.items()
+        }
+
     def _seen(self, block: int) -> None:
         self.state.last_block = block
         self.state.last_ok = self.context.clock.monotonic()
         self.state.error = ""
 
 
-def _projected(case: Case, elapsed: int) -> tuple[Amount, ...]:
-    """Pending rewards ``elapsed`` seconds after they were read."""
-    rates = {a.per_year.token.address: a.per_year.raw for a in case.observation.accruals}
-    return tuple(
-        replace(amount, raw=amount.raw + rates.get(amount.token.address, 0) * max(elapsed, 0) // SECONDS_PER_YEAR)
-        for amount in case.observation.pending
+def _moved(case: Case, fees: FeeQuote, now: int, usual_wei: int | None) -> Case:
+    """Carry a case on to now: the price of gas as it is, rewards as they have grown since they were read."""
+    elapsed = now - case.observation.block.timestamp
+    block = replace(case.observation.block, timestamp=max(now, case.observation.block.timestamp))
+    return replace(
+        case,
+        fees=fees,
+        pending=projected(case, elapsed),
+        observation=replace(case.observation, block=block),
+        around=replace(case.around, gas_price_wei=fees.price_wei),
+        horizon=None if case.horizon is None else case.horizon - max(elapsed, 0),
+        usual_gas_wei=usual_wei,
     )
 
 

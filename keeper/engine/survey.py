@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.events import EventName, Level
 from keeper.domain.harvest import HarvestState
-from keeper.domain.money import Address, UsdWad
-from keeper.domain.observation import Observation
+from keeper.domain.money import Address
+from keeper.domain.observation import Sample
 from keeper.domain.position import Position
 from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import Valuation
+from keeper.engine.assessment import Assessment
+from keeper.engine.case import Case
 from keeper.engine.context import ChainContext
-from keeper.engine.decide import Case, decide, price_reasons
+from keeper.engine.decide import decide, price_reasons
 from keeper.engine.observe import Sighting, observe
 from keeper.engine.resolve import Book, Holding
+from keeper.engine.rounds import in_rounds
 from keeper.engine.value import PriceBoard, price_board, valuation
 from keeper.errors import StaleHead
 from keeper.strategy.guards import MAX_FAILURES, Surroundings
 from keeper.strategy.runway import forecast
 
-__all__ = ["Assessment", "Survey", "decide_again", "record_changes", "record_survey", "survey"]
+__all__ = ["Survey", "record_changes", "record_survey", "survey"]
 
 #: Seconds after which a warning that still holds is said again.
 _REPEAT_SECONDS: Final = 6 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """One position, fully looked at. ``case`` is ``None`` when it could not be valued."""
-
-    position: Position
-    decision: Decision
-    holding: Holding | None = None
-    observation: Observation | None = None
-    case: Case | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +73,12 @@ def survey(
     wanted = tuple(h for h in book.holdings if only is None or h.position.id in only)
     block, fees = context.chain.head(), context.chain.fees()
     _check_age(context, block)
+    context.outlook.note(block.timestamp, fees.price_wei)
     sighting = observe(context, book, wanted, block)
     board = price_board(context, book, sighting)
     balances = _balances(context, wanted, block, whole=only is None)
     assessments = [_assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
+    assessments = in_rounds(context, assessments)
     assessments += _failed(context, book, block, only)
     result = Survey(block, fees, tuple(assessments), sighting.reads)
     if record:
@@ -104,12 +98,6 @@ def _check_age(context: ChainContext, block: BlockRef) -> None:
             f"the newest block of {context.name} ({block.number}) is {age} s old, more than {limit} s; "
             "the endpoint stands still or this machine's clock is wrong (`keeper doctor` tells which)"
         )
-
-
-def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
-    """Decide once more with better facts (a simulated claim, measured gas)."""
-    better = replace(case, **changes)  # type: ignore[arg-type]  # fields of Case, by name
-    return better, decide(better)
 
 
 def _balances(
@@ -239,13 +227,8 @@ def record_survey(context: ChainContext, result: Survey, started: float) -> None
         started: monotonic seconds at which it began.
     """
     record_changes(context, [a.decision for a in result.assessments])
-    context.store.record_observations(
-        [
-            (a.observation, UsdWad(a.decision.numbers.reward_usd), result.fees.price_wei)
-            for a in result.assessments
-            if a.observation is not None and a.decision.numbers is not None
-        ]
-    )
+    context.store.record_samples([sample for a in result.assessments if (sample := _sample(a)) is not None])
+    context.store.record_gas(result.block, result.fees)
     context.emit(
         EventName.CYCLE_DONE,
         chain=context.name,
@@ -258,6 +241,16 @@ def record_survey(context: ChainContext, result: Survey, started: float) -> None
         gas_gwei=f"{result.fees.price_wei / 10**9:.4g}",
         next=_nearest(result),
     )
+
+
+def _sample(assessment: Assessment) -> Sample | None:
+    """Make a point of the position's history; ``None`` when it could not be valued."""
+    case, numbers = assessment.case, assessment.decision.numbers
+    if case is None or numbers is None:
+        return None
+    worth = case.valuation
+    prices = [(token.address, worth.price(token).mid) for token in case.holding.market.tokens]
+    return Sample(case.observation, numbers, (*prices, ("", worth.native.mid)))
 
 
 def record_changes(context: ChainContext, decisions: Sequence[Decision]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from keeper.domain.decision import Reason, ReasonCode
@@ -39,6 +40,13 @@ class Surroundings:
     min_interval_seconds: int
     #: Symbol of the gas token, for sentences.
     native_symbol: str = "ETH"
+    #: Harvests of the last 365 days, and how many are wanted at most.
+    harvests_this_year: int = 0
+    max_harvests_per_year: int | None = None
+    #: Unix seconds until which a re-deposit would lock the stake, where that is after the exit date.
+    locked_beyond_exit: int | None = None
+    #: A person asked for it: intervals and wishes of the config do not hold, limits and the protocol do.
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,8 @@ def _checks(observation: Observation, around: Surroundings, cost: UsdWad) -> Ite
     yield _gas_price(around)
     yield _gas_balance(around)
     yield _interval(observation, around)
+    yield _year_limit(around)
+    yield _lock(around)
 
 
 def _ok(text: str) -> Reason:
@@ -129,3 +139,20 @@ def _interval(o: Observation, a: Surroundings) -> Reason:
         text = f"last harvest {o.block.timestamp - a.last_harvest_at} s ago, min_interval is {a.min_interval_seconds} s"
         return Reason(ReasonCode.TOO_SOON, text)
     return _ok("interval ok")
+
+
+def _year_limit(a: Surroundings) -> Reason:
+    if a.max_harvests_per_year is None or a.forced:
+        return _ok("no limit of harvests a year")
+    if a.harvests_this_year >= a.max_harvests_per_year:
+        text = f"{a.harvests_this_year} harvests within 365 days, max_harvests_per_year is {a.max_harvests_per_year}"
+        return Reason(ReasonCode.YEAR_LIMIT_REACHED, f"{text}; the next one waits until the oldest is a year old")
+    return _ok(f"harvest {a.harvests_this_year + 1} of {a.max_harvests_per_year} within a year")
+
+
+def _lock(a: Surroundings) -> Reason:
+    if a.locked_beyond_exit is None or a.forced:
+        return _ok("no lock beyond the exit")
+    day = datetime.fromtimestamp(a.locked_beyond_exit, UTC).date().isoformat()
+    text = f"re-depositing locks the stake until {day}, after the exit date; claim when you leave, or move `exit`"
+    return Reason(ReasonCode.LOCK_BEYOND_EXIT, text)

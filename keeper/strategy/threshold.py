@@ -2,21 +2,31 @@
 
 Per unit of time a rhythm T loses g/T (cost), m*F*T/2 (reward lying idle) and F^2*T/L (price impact growing with size).
 The minimum gives R* = sqrt(2*g*F/k) + 4/3*g with k = m + 2F/L; see docs/explanation/when-to-compound.md.
-Everything is an integer: US dollars and yearly yields as wad (10**18).
+Where the end is known (an exit, emission that stops) a whole number of harvests fits before it: ``keeper.strategy.
+horizon``. Everything is an integer: US dollars and yearly yields as wad (10**18).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Final
 
 from keeper.domain.money import BPS, NO_USD, WAD, UsdWad
+from keeper.strategy import horizon
+from keeper.strategy.numbers import SECONDS_PER_YEAR, ceil_div, ceil_sqrt
 
-__all__ = ["SECONDS_PER_YEAR", "Economics", "Rule", "Thresholds", "budget", "cost_that_fires", "evaluate", "threshold"]
-
-#: A year of 365 days, as in every rate of this project.
-SECONDS_PER_YEAR: Final = 365 * 86_400
+__all__ = [
+    "SECONDS_PER_YEAR",
+    "Economics",
+    "Rule",
+    "Thresholds",
+    "budget",
+    "cost_that_fires",
+    "evaluate",
+    "fires",
+    "pressure",
+    "threshold",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +37,16 @@ class Economics:
     principal: UsdWad
     #: R: net pending reward, after swap fees and impact at full size.
     reward: UsdWad
-    #: g: all-in cost of one compound now.
+    #: g: all-in cost of one compound now; zero or less where the call itself is paid for.
     cost: UsdWad
     #: F: forward net accrual per year.
     forward: UsdWad
     #: m: yearly yield of a re-deposited dollar, less the reward token's drift; wad.
     yield_wad: int
-    #: L: value of the sold side of the shallowest pool; ``None`` when nothing is sold.
+    #: L: value of the sold side of the pools, as one pool of the same impact; ``None`` when nothing is sold.
     depth: UsdWad | None = None
+    #: Seconds until the owner leaves or emission stops for good; ``None`` when no end is known.
+    horizon: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Thresholds:
     pressure_wad: int
     #: Optimal harvests a year, thousandths.
     harvests_milli: int
-    #: Yearly gain at the optimum over never compounding; 0 below the break-even n* = sqrt(2).
+    #: Yearly gain at the optimum over never compounding, or all of it up to a known end; 0 where it never pays.
     gain_per_year: UsdWad
     #: Largest all-in cost at which the rule would fire now; 0 when none.
     fires_at_cost: UsdWad
@@ -79,19 +91,34 @@ def pressure(e: Economics) -> int:
 
 
 def threshold(e: Economics, rule: Rule) -> UsdWad | None:
-    """Return R*, rounded up; ``None`` when compounding never pays (m <= 0 or nothing accrues)."""
+    """Return R*, rounded up; ``None`` when compounding never pays (m <= 0, or the end is here)."""
     k = pressure(e)
-    if e.yield_wad <= 0 or e.forward <= 0 or k <= 0:
+    if e.yield_wad <= 0 or k <= 0 or (e.horizon is not None and e.horizon <= 0):
         return None
-    root = _ceil_sqrt(2 * e.cost * e.forward * WAD, k)
-    return UsdWad(-(-root * rule.risk_factor_bps // BPS) + -(-4 * e.cost // 3))
-
-
-def budget(e: Economics) -> UsdWad:
-    """Return B = R^2 * k / (2F): harvesting now is worth at most this. 0 when compounding never pays."""
-    k = pressure(e)
-    if e.yield_wad <= 0 or e.forward <= 0 or k <= 0:
+    if e.cost <= 0:
         return NO_USD
+    if e.forward <= 0:  # nothing more comes, so there is nothing to wait for: once, if it earns its cost back
+        return UsdWad(max(e.cost + 1, ceil_div(e.cost * WAD * SECONDS_PER_YEAR, e.yield_wad * _payback(e, rule))))
+    if e.horizon is not None:
+        return UsdWad(horizon.reward_wanted(e.cost, e.forward, k, e.horizon, rule.risk_factor_bps))
+    root = ceil_sqrt(2 * e.cost * e.forward * WAD, k)
+    return UsdWad(ceil_div(root * rule.risk_factor_bps, BPS) + ceil_div(4 * e.cost, 3))
+
+
+def budget(e: Economics, rule: Rule | None = None) -> UsdWad:
+    """Return B = R^2 * k / (2F): harvesting now is worth at most this. 0 when compounding never pays.
+
+    Near an end the harvests that still fit count; where nothing more accrues, what the reward earns while it can.
+    """
+    k = pressure(e)
+    if e.yield_wad <= 0 or k <= 0 or e.reward <= 0:
+        return NO_USD
+    rule = rule or Rule()
+    if e.horizon is not None and e.forward > 0:
+        most = horizon.cost_worth(e.reward, e.forward, k, e.horizon, rule.risk_factor_bps)
+        return UsdWad(min(most, _payback_ceiling(e, rule)))
+    if e.forward <= 0:
+        return UsdWad(_payback_ceiling(e, rule))
     return UsdWad(e.reward * e.reward * k // (2 * e.forward) // WAD)
 
 
@@ -101,12 +128,16 @@ def cost_that_fires(e: Economics, rule: Rule) -> UsdWad:
     Solves 4/3*x^2 + a*sqrt(2F/k)*x = R for x = sqrt(g), then steps down until the rule itself agrees.
     """
     k = pressure(e)
-    if e.yield_wad <= 0 or e.forward <= 0 or k <= 0 or e.reward <= 0:
+    if e.yield_wad <= 0 or k <= 0 or e.reward <= 0:
         return NO_USD
-    # in wad: c2 = a^2 * 2F/k ; sqrt(g) = (sqrt(c2 + 16R/3) - sqrt(c2)) * 3/8
-    c2 = 2 * e.forward * WAD * rule.risk_factor_bps**2 // (k * BPS**2)
-    x = 3 * (isqrt(c2 * WAD + 16 * e.reward * WAD // 3) - _ceil_sqrt(c2 * WAD, 1)) // 8
-    ceiling = min(max(x, 0) ** 2 // WAD, max(e.reward - 1, 0), _payback_ceiling(e, rule))
+    if e.forward <= 0 or e.horizon is not None:
+        guess = budget(e, rule)
+    else:
+        # in wad: c2 = a^2 * 2F/k ; sqrt(g) = (sqrt(c2 + 16R/3) - sqrt(c2)) * 3/8
+        c2 = 2 * e.forward * WAD * rule.risk_factor_bps**2 // (k * BPS**2)
+        x = 3 * (isqrt(c2 * WAD + 16 * e.reward * WAD // 3) - ceil_sqrt(c2 * WAD, 1)) // 8
+        guess = UsdWad(max(x, 0) ** 2 // WAD)
+    ceiling = min(guess, max(e.reward - 1, 0), _payback_ceiling(e, rule))
     return UsdWad(_settle(e, rule, ceiling))
 
 
@@ -116,7 +147,7 @@ def evaluate(e: Economics, rule: Rule) -> Thresholds:
     wanted = threshold(e, rule)
     return Thresholds(
         reward=wanted,
-        budget=budget(e),
+        budget=budget(e, rule),
         pressure_wad=k,
         harvests_milli=_harvests_milli(e, k),
         gain_per_year=_gain(e, k),
@@ -137,17 +168,21 @@ def _settle(e: Economics, rule: Rule, guess: int) -> int:
     """Lower a candidate cost by its rounding error until the rule fires at it."""
     step = 1
     while guess > 0:
-        at = Economics(e.principal, e.reward, UsdWad(guess), e.forward, e.yield_wad, e.depth)
-        if fires(at, rule):
+        if fires(replace(e, cost=UsdWad(guess)), rule):
             return guess
         guess -= step
         step *= 2
     return 0
 
 
+def _payback(e: Economics, rule: Rule) -> int:
+    """Seconds within which a harvest must earn its cost back: never longer than there are."""
+    return rule.payback_seconds if e.horizon is None else min(rule.payback_seconds, e.horizon)
+
+
 def _payback_ceiling(e: Economics, rule: Rule) -> int:
     """R * m * payback: the largest cost that is earned back in time."""
-    return max(e.yield_wad, 0) * e.reward * rule.payback_seconds // (WAD * SECONDS_PER_YEAR)
+    return max(e.yield_wad, 0) * e.reward * _payback(e, rule) // (WAD * SECONDS_PER_YEAR)
 
 
 def _harvests_milli(e: Economics, k: int) -> int:
@@ -158,20 +193,18 @@ def _harvests_milli(e: Economics, k: int) -> int:
 
 
 def _gain(e: Economics, k: int) -> UsdWad:
-    """g*(n*-1)^2 above the break-even n* = sqrt(2), else 0."""
+    """g*(n*-1)^2 above the break-even n* = sqrt(2), else 0; up to a known end, what the harvests before it gain."""
+    if e.horizon is not None and e.forward > 0 and e.yield_wad > 0 and e.cost > 0:
+        return UsdWad(horizon.gain(e.reward, e.cost, e.forward, k, e.horizon))
     n = _harvests_milli(e, k)
     return NO_USD if n < 1414 else UsdWad(e.cost * (n - 1000) ** 2 // 10**6)
 
 
 def _eta(e: Economics, wanted: UsdWad | None) -> int | None:
-    if wanted is None or e.forward <= 0:
+    if wanted is None:
         return None
     missing = max(wanted - e.reward, 0)
-    return -(-missing * SECONDS_PER_YEAR // e.forward)
-
-
-def _ceil_sqrt(numerator: int, denominator: int) -> int:
-    """Square root of a fraction of two integers, rounded up."""
-    value = -(-numerator // denominator)
-    root = isqrt(value)
-    return root if root * root == value else root + 1
+    if missing and e.forward <= 0:
+        return None
+    eta = ceil_div(missing * SECONDS_PER_YEAR, e.forward) if missing else 0
+    return eta if e.horizon is None or eta < e.horizon else None

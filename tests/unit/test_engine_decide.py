@@ -13,7 +13,8 @@ from keeper.domain.observation import Accrual, Observation
 from keeper.domain.position import Market, Position, RouteSpec, StrategyOptions
 from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import Quote, SwapDepth, TokenPrice, Valuation
-from keeper.engine.decide import Case, decide
+from keeper.engine.case import Case
+from keeper.engine.decide import decide
 from keeper.engine.resolve import Holding, Sale
 from keeper.ports import SwapRoute
 from keeper.strategy.guards import Surroundings

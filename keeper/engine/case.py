@@ -1,0 +1,225 @@
+"""One position in numbers: everything a decision looks at, what a compound costs, and the rule's quantities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+from keeper.domain.decision import CostParts
+from keeper.domain.money import BPS, NO_USD, WAD, Address, Amount, UsdWad
+from keeper.domain.observation import Accrual, Observation
+from keeper.domain.position import Position
+from keeper.domain.transaction import FeeQuote
+from keeper.domain.valuation import Valuation
+from keeper.engine.resolve import Holding
+from keeper.strategy.batching import Round
+from keeper.strategy.costs import Bill, parts
+from keeper.strategy.economics import SaleTerms, Terms, economics
+from keeper.strategy.gas_memory import GasMemory
+from keeper.strategy.guards import Surroundings
+from keeper.strategy.numbers import SECONDS_PER_YEAR
+from keeper.strategy.policy import Scene
+from keeper.strategy.threshold import Economics, Rule, Thresholds, evaluate, pressure
+from keeper.strategy.verdicts import CostAt, LivePolicy
+
+__all__ = [
+    "PPM",
+    "Case",
+    "Reckoning",
+    "cost_at",
+    "effective_payback",
+    "fire_gas_price",
+    "reckon",
+    "sale_terms",
+    "scene_of",
+]
+
+#: Parts per million in one.
+PPM = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything one decision looks at."""
+
+    holding: Holding
+    observation: Observation
+    valuation: Valuation
+    #: What a harvest brings: the simulated claim when there is one, else the views.
+    pending: tuple[Amount, ...]
+    fees: FeeQuote
+    #: Gas units of the whole compound, as simulated or as typical.
+    gas_units: int
+    #: L1 data fee of the whole compound, wei.
+    l1_fee_wei: int
+    around: Surroundings
+    #: A person asked for it whatever the rule says.
+    forced: bool = False
+    #: Forward rates learnt by looking, for protocols that name none; ``None`` where the observation has its own.
+    learnt: tuple[Accrual, ...] | None = None
+    #: Seconds until the owner leaves or emission stops for good; ``None`` when no end is known.
+    horizon: int | None = None
+    #: Realised over predicted gas, and allowance for failures, of this position's own record; parts per million.
+    correction_ppm: int = PPM
+    failure_ppm: int = 0
+    #: Price of gas that is usual at present, wei; ``None`` before enough was seen.
+    usual_gas_wei: int | None = None
+    memory: GasMemory | None = None
+    #: Who says when; ``None`` for keeper's rule.
+    judge: LivePolicy | None = None
+    #: Unix seconds since which the position is watched, for intervals before its first harvest.
+    watched_since: int | None = None
+    #: Part of this harvest that becomes gas, basis points.
+    top_up_bps: int = 0
+    #: What the batch that it belongs to comes to; ``None`` when it is decided alone.
+    round: Round | None = None
+
+    @property
+    def position(self) -> Position:
+        """The position decided about."""
+        return self.holding.position
+
+    @property
+    def accruals(self) -> tuple[Accrual, ...]:
+        """Forward rates: the contract's own, else what was learnt."""
+        return self.observation.accruals or self.learnt or ()
+
+    @property
+    def since_seconds(self) -> int:
+        """Seconds since the last harvest, or since the position is watched."""
+        before = self.around.last_harvest_at or self.watched_since
+        return max(self.observation.block.timestamp - before, 0) if before is not None else 0
+
+    @property
+    def gas(self) -> int:
+        """Gas units as the position's own record corrects them."""
+        return -(-self.gas_units * self.correction_ppm // PPM)
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """One case in numbers."""
+
+    economics: Economics
+    cost: CostParts
+    rule: Rule
+    thresholds: Thresholds
+
+
+def reckon(case: Case) -> Reckoning:
+    """Work out S, R, g, F, m, L and every number of the rule."""
+    options = case.position.options
+    rule = Rule(options.risk_factor_bps, effective_payback(options.payback_seconds, options.rate_drift_bps))
+    bare = economics(
+        observation=case.observation,
+        accruals=case.accruals,
+        pending=case.pending,
+        valuation=case.valuation,
+        sales=sale_terms(case.holding, case.valuation),
+        cost=NO_USD,
+        terms=Terms.of(options, horizon=case.horizon, top_up_bps=case.top_up_bps),
+    )
+    cost = parts(
+        _bill(case),
+        principal=bare.principal,
+        forward=bare.forward,
+        k=max(pressure(bare), 0),
+        restarts=case.observation.restarts,
+        options=options,
+        now=case.observation.block.timestamp,
+    )
+    e = replace(bare, cost=cost.total)
+    return Reckoning(e, cost, rule, evaluate(e, rule))
+
+
+def effective_payback(seconds: int, rate_drift_bps: int) -> int:
+    """Shorten the payback time to what it is worth where the reward rate falls (or lengthen it where it rises).
+
+    Earning falls as exp(d*t), so a time T earns as much as (exp(dT)-1)/d does at the present rate. With x = d*T that
+    is T / (1 - x/2 + x^2/12), exact to x^4/720, in integers.
+    """
+    if not rate_drift_bps:
+        return seconds
+    x = max(min(rate_drift_bps * seconds * WAD // (BPS * SECONDS_PER_YEAR), 2 * WAD), -6 * WAD)
+    return max(seconds * WAD // (WAD - x // 2 + x * x // (12 * WAD)), 1)
+
+
+def fire_gas_price(case: Case, r: Reckoning) -> int | None:
+    """Turn the firing cost into wei per gas unit; ``None`` when no price would do.
+
+    What is no gas (L1 fee, restarted clocks, the price of an event, less the call fee) is paid at any price of gas, so
+    the bid has only the rest.
+    """
+    rest = r.thresholds.fires_at_cost - _fixed(case, r.cost)
+    if rest <= 0 or not case.gas:
+        return None
+    price = rest * PPM // (PPM + case.failure_ppm) * 10**18 // (case.valuation.native.high * case.gas)
+    return price if price > 0 else None
+
+
+def _fixed(case: Case, cost: CostParts) -> int:
+    """Return the part of g that does not follow the price of gas, USD wad."""
+    return cost.total - cost.gas_usd - cost.failure_usd + cost.l1_usd * case.failure_ppm // PPM
+
+
+def cost_at(case: Case, r: Reckoning) -> CostAt:
+    """Return g in dollars as a function of the price of gas in wei."""
+    fixed = _fixed(case, r.cost) / WAD
+    per_wei = case.gas * case.valuation.native.high / 10**18 / WAD * (1 + case.failure_ppm / PPM)
+    return lambda price_wei: fixed + per_wei * price_wei
+
+
+def scene_of(case: Case, e: Economics) -> Scene:
+    """Show a policy what it may see: dollars and years as floats; when, never how much, follows from it."""
+    return Scene(
+        now=case.observation.block.timestamp,
+        principal=e.principal / WAD,
+        reward=e.reward / WAD,
+        cost=e.cost / WAD,
+        forward=e.forward / WAD,
+        yield_=e.yield_wad / WAD,
+        depth=e.depth / WAD if e.depth else inf,
+        since=float(case.since_seconds),
+        gas=float(case.fees.price_wei),
+        memory=case.memory or _memory_of(case),
+    )
+
+
+def sale_terms(holding: Holding, valuation: Valuation) -> dict[Address, SaleTerms]:
+    """Collect what selling each reward costs: the worst fee and the shallowest pool of its routes.
+
+    Of an LP's two sides only half of the reward passes each pool, so a pool counts at twice its depth.
+    """
+    terms: dict[Address, SaleTerms] = {}
+    halves = 2 if holding.market.stake_parts else 1
+    kept = {part.address for part in holding.market.stake_parts}
+    for sale, depth in zip(holding.sales, valuation.depths, strict=True):
+        fee = sale.route.fee_bps // 2 if sale.reward.address in kept else sale.route.fee_bps
+        before = terms.get(sale.reward.address)
+        usd = UsdWad(depth.usd * halves)
+        if before is not None:
+            fee = max(fee, before.fee_bps)
+            usd = min(usd, before.depth or usd)
+        terms[sale.reward.address] = SaleTerms(fee, usd)
+    return terms
+
+
+def _bill(case: Case) -> Bill:
+    worth = case.valuation
+    usual = None
+    if case.usual_gas_wei is not None:
+        usual = worth.gas_cost(case.gas * case.usual_gas_wei + case.l1_fee_wei)
+    return Bill(
+        gas=worth.gas_cost(case.gas * case.fees.price_wei),
+        l1=worth.gas_cost(case.l1_fee_wei),
+        failure_ppm=case.failure_ppm,
+        call_fee=UsdWad(sum(worth.value_low(fee) for fee in case.observation.call_fee)),
+        usual=usual,
+    )
+
+
+def _memory_of(case: Case) -> GasMemory:
+    """Remember only the present, where nothing else is known."""
+    memory = GasMemory()
+    memory.observe(case.observation.block.timestamp, float(case.fees.price_wei))
+    return memory

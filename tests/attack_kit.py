@@ -78,10 +78,14 @@ def on_send(patch, context, act):
     patch.setattr(context.submitter, "submit_many", submit_many)
 
 
+def quick(app, **changes):
+    """The local chain's context with short patience."""
+    short = {"confirm_timeout": 1.0, "poll_seconds": 0.05, "resend_seconds": 0.2, "bump_seconds": 0.1}
+    return replace(app.contexts["local"], **(short | changes))
+
+
 def go_on(app, farmer, seconds=1.0):
-    context = replace(
-        app.contexts["local"], confirm_timeout=seconds, poll_seconds=0.1, resend_seconds=0.2, bump_seconds=0.2
-    )
+    context = quick(app, confirm_timeout=seconds, bump_seconds=0.2)
     return resume(context, app.book("local"), farmer)
 
 

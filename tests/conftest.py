@@ -53,3 +53,18 @@ def fresh_world(anvil_path):
         fresh = build_world(own)
         yield fresh
         fresh.chain.close()
+
+
+@pytest.fixture
+def config(fresh_world, tmp_path) -> Path:
+    """The path of a config for a world in which something has been earned for a week."""
+    from app_kit import write_config
+
+    fresh_world.advance(7 * 86_400)
+    return write_config(fresh_world, tmp_path)
+
+
+@pytest.fixture
+def farmer(fresh_world) -> str:
+    """The address whose positions the world has."""
+    return fresh_world.farmer.address

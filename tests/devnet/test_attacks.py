@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from app_kit import Recorder, nonce, open_local, principal, write_config
+from app_kit import Recorder, nonce, open_local, principal
 from attack_kit import Hook, alter_receipts, as_account, begin_and_die, drop_position, edit, go_on, on_send
 
 from keeper.abi import Fn
@@ -30,17 +30,6 @@ pytestmark = pytest.mark.devnet
 
 APPROVE = Fn("approve(address,uint256)", "bool")
 ADD_LIQUIDITY = Fn("addLiquidity(address,address,uint256,uint256,uint256,uint256,address,uint256)")
-
-
-@pytest.fixture
-def config(fresh_world, tmp_path):
-    fresh_world.advance(7 * 86_400)
-    return write_config(fresh_world, tmp_path)
-
-
-@pytest.fixture
-def farmer(fresh_world):
-    return fresh_world.farmer.address
 
 
 # ------------------------------------------------------------------------------------- what is signed, and by whom

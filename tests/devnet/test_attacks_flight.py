@@ -9,8 +9,8 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from app_kit import Recorder, nonce, open_local, principal, sent_by, write_config
-from attack_kit import as_account, begin_and_die, edit, on_send
+from app_kit import Recorder, nonce, open_local, principal, sent_by
+from attack_kit import as_account, begin_and_die, edit, on_send, quick
 
 from keeper.abi import Fn
 from keeper.domain.harvest import HarvestState
@@ -34,27 +34,10 @@ APPROVE = Fn("approve(address,uint256)", "bool")
 
 
 @pytest.fixture
-def config(fresh_world, tmp_path):
-    fresh_world.advance(7 * 86_400)
-    return write_config(fresh_world, tmp_path)
-
-
-@pytest.fixture
-def farmer(fresh_world):
-    return fresh_world.farmer.address
-
-
-@pytest.fixture
 def still(fresh_world):
     """The node, which mines only when it is told to."""
     fresh_world.node.rpc("evm_setAutomine", False)
     return fresh_world.node
-
-
-def quick(app, **changes):
-    """The local chain's context with short patience."""
-    facts = {"confirm_timeout": 1.0, "poll_seconds": 0.05, "resend_seconds": 0.2, "bump_seconds": 0.1} | changes
-    return replace(app.contexts["local"], **facts)
 
 
 def limit(context, **limits):

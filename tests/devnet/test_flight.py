@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import replace
+from functools import partial
 
 import pytest
-from app_kit import Recorder, nonce, open_local, principal, sent_by, write_config
+from app_kit import Recorder, nonce, open_local, principal, sent_by
 from attack_kit import as_account, begin_and_die, on_send
+from attack_kit import quick as quick_context
 
 from keeper.abi import Fn
 from keeper.domain.harvest import HarvestState
@@ -23,24 +24,9 @@ from keeper.errors import LaneHeld, TxPending
 
 pytestmark = pytest.mark.devnet
 
+quick = partial(quick_context, confirm_timeout=2.0, bump_seconds=0.2)
+
 POSITIONS = ("uni-farm", "sushi-chef", "usdc-aave")
-
-
-@pytest.fixture
-def config(fresh_world, tmp_path):
-    fresh_world.advance(7 * 86_400)
-    return write_config(fresh_world, tmp_path)
-
-
-@pytest.fixture
-def farmer(fresh_world):
-    return fresh_world.farmer.address
-
-
-def quick(app, **changes):
-    """The local chain's context with short patience."""
-    facts = {"confirm_timeout": 2.0, "poll_seconds": 0.05, "resend_seconds": 0.2, "bump_seconds": 0.2} | changes
-    return replace(app.contexts["local"], **facts)
 
 
 def test_three_compounds_go_together_and_each_grows_its_own_stake(fresh_world, config, farmer, monkeypatch):

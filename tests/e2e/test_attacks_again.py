@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from app_kit import Recorder, nonce, open_local, write_config
+from app_kit import Recorder, nonce, open_local
 from attack_kit import alter_receipts, as_account, begin_and_die, drop_position, edit, go_on
 from cli_kit import Line
 
@@ -25,17 +25,6 @@ from keeper.engine.supervisor import Cadence, ChainWatch
 from keeper.errors import IntegrityError, RpcRejected, RpcTimeout, TxPending
 
 pytestmark = pytest.mark.devnet
-
-
-@pytest.fixture
-def config(fresh_world, tmp_path):
-    fresh_world.advance(7 * 86_400)
-    return write_config(fresh_world, tmp_path)
-
-
-@pytest.fixture
-def farmer(fresh_world):
-    return fresh_world.farmer.address
 
 
 def run_watch(app, seconds, **changes):

@@ -386,6 +386,13 @@ class Store(Journal, Protocol):
     def forget_before(self, timestamp: int) -> int:
         """Drop history (samples, gas) older than a block time; returns how many. The journal itself is kept."""
 
+    def thin(self, now: int, keep_seconds: int) -> int:
+        """Thin the history by age, and drop what is older than ``keep_seconds``; returns how many samples went.
+
+        ``now``: block time (unix seconds). Kept are one sample each ten minutes for a week, each hour for 90 days, each
+        six hours beyond, and always those next to a compound. Cheap enough for once a day.
+        """
+
     def last_gas(self, position_id: str) -> int | None:
         """Gas units that the last finished compound of the position really used."""
 

@@ -70,6 +70,8 @@ class Database:
         self._closed = False
         #: Batches recorded so far, by kind and first position, so that long ones can refresh their rows in turns.
         self.turns: Counter[str] = Counter()
+        #: Hour of block time of the last price of gas that was looked at, by chain.
+        self.gas_hours: dict[str, int] = {}
         #: Fencing tokens of the leases that were taken through here, by lane.
         self.held: dict[str, int] = {}
         #: The file was made in the place of a lost one: an account is signed for once its nonces have a floor.

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from keeper.domain.decision import Decision
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import Address, Amount, Token, UsdWad
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, Sample
 from keeper.domain.plan import LegKind, Plan
 from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Purpose, Receipt, TransferLog
 from keeper.errors import StoreUnavailable
@@ -31,12 +31,17 @@ __all__ = [
     "plan_text",
     "receipt_of",
     "receipt_row",
+    "sample_of",
+    "sample_text",
 ]
 
 Row: TypeAlias = Mapping[Any, Any]
 
 _AMOUNTS = tuple[Amount, ...]
 _TRANSFERS = tuple[TransferLog, ...]
+
+#: How a sample's text begins, and an observation's does not.
+_SAMPLE = '{"observation":'
 
 
 def plan_text(plan: Plan) -> str:
@@ -79,6 +84,19 @@ def observation_of(text: str) -> Observation:
     """Observation from JSON."""
     observation: Observation = load(Observation, text)
     return observation
+
+
+def sample_text(sample: Sample) -> str:
+    """Sample as JSON."""
+    return dump(Sample, sample)
+
+
+def sample_of(text: str) -> Sample:
+    """Sample from JSON; what an earlier keeper wrote is an observation alone."""
+    if not text.startswith(_SAMPLE):
+        return Sample(observation_of(text), None)
+    sample: Sample = load(Sample, text)
+    return sample
 
 
 def harvest_row(harvest: Harvest) -> dict[str, Any]:

@@ -27,12 +27,12 @@ __all__ = [
     "leases",
     "ledger",
     "meta",
-    "observations",
     "receipts",
+    "samples",
 ]
 
 #: Every revision this keeper knows, oldest first; the last is what it writes.
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 
 #: The revision of the tables below.
 REVISION: Final = REVISIONS[-1]
@@ -258,23 +258,21 @@ latest_decisions = _table(
     "latest_decisions", _key("position_id"), _text("verdict"), _text("code"), _integer("since"), _text("body")
 )
 
-#: History for backtests, thinned.
-observations = _table(
-    "observations",
+#: History of what was seen and what it meant, thinned as it ages; packed (``keeper.store.packing``).
+samples = _table(
+    "samples",
     _seq(),
     _text("position_id"),
     _integer("block_number"),
     _integer("timestamp"),
-    _big("reward_usd"),
-    _big("gas_price_wei"),
-    _text("body"),
+    sa.Column("body", sa.LargeBinary, nullable=False),
 )
-sa.Index("ix_observations_position_id_timestamp", observations.c.position_id, observations.c.timestamp)
+sa.Index("ix_samples_position_id_timestamp", samples.c.position_id, samples.c.timestamp)
 
 #: The last observation of every position, and when one was last kept as history.
 latest_observations = _table("latest_observations", _key("position_id"), _integer("kept_at"), _text("body"))
 
-#: Price of gas over time.
+#: Price of gas over time, one row an hour.
 gas_samples = _table(
     "gas_samples",
     _key("chain"),

@@ -22,10 +22,10 @@ from keeper.domain.journal import (
     Track,
 )
 from keeper.domain.money import NO_USD, Address, UsdWad
-from keeper.domain.observation import Observation
+from keeper.domain.observation import Observation, Sample
 from keeper.domain.plan import Plan
 from keeper.domain.transaction import Attempt, FeeQuote, Intent, IntentState, Receipt
-from keeper.store import floors, harvests, history, journal, leases
+from keeper.store import floors, harvests, history, journal, leases, samples
 from keeper.store.changes import apply
 from keeper.store.database import Database
 
@@ -162,33 +162,33 @@ class SqliteStore:
         """Block time at which the present verdict began."""
         return history.verdict_since(self._db, position_id)
 
-    def record_observation(self, observation: Observation, reward_usd: UsdWad, gas_price_wei: int) -> None:
-        """Remember the latest, keep history."""
-        history.record_observations(self._db, [(observation, reward_usd, gas_price_wei)])
-
-    def record_observations(self, batch: Sequence[tuple[Observation, UsdWad, int]]) -> None:
-        """Record a cycle's observations in one commit."""
-        history.record_observations(self._db, batch)
+    def record_samples(self, batch: Sequence[Sample]) -> None:
+        """Record what a cycle saw and what it meant, in one commit."""
+        samples.record_samples(self._db, batch)
 
     def latest_observation(self, position_id: str) -> Observation | None:
         """Last observation."""
-        return history.latest_observation(self._db, position_id)
+        return samples.latest_observation(self._db, position_id)
 
-    def observations(self, position_id: str, since: int = 0) -> list[tuple[Observation, UsdWad, int]]:
-        """Kept history, oldest first: observation, reward value, gas price."""
-        return history.observations_of(self._db, position_id, since)
+    def samples(self, position_id: str, since: int = 0, until: int | None = None) -> list[Sample]:
+        """Kept history between two block times, both included, oldest first."""
+        return samples.samples_of(self._db, position_id, since, until)
 
     def record_gas(self, block: BlockRef, fees: FeeQuote) -> None:
-        """Keep one sample of the price of gas."""
-        history.record_gas(self._db, block, fees)
+        """Keep one sample of the price of gas an hour."""
+        samples.record_gas(self._db, block, fees)
 
     def gas_history(self, chain: str, since: int = 0) -> list[tuple[int, int, int]]:
         """Samples, oldest first: (timestamp, base fee, tip), wei."""
-        return history.gas_history(self._db, chain, since)
+        return samples.gas_history(self._db, chain, since)
 
     def forget_before(self, timestamp: int) -> int:
-        """Drop observations and gas samples older than a block time."""
-        return history.forget_before(self._db, timestamp)
+        """Drop samples of positions and gas older than a block time."""
+        return samples.forget_before(self._db, timestamp)
+
+    def thin(self, now: int, keep_seconds: int) -> int:
+        """Thin the history by age; returns how many samples went."""
+        return samples.thin(self._db, now, keep_seconds)
 
     # --------------------------------------------------------------------------------------- what was done
 

@@ -21,7 +21,7 @@ from keeper.domain.journal import (
     Track,
 )
 from keeper.domain.money import Address, Amount, Token, UsdWad, usd
-from keeper.domain.observation import Accrual, Observation
+from keeper.domain.observation import Accrual, Observation, Sample
 from keeper.domain.plan import Leg, LegKind, MinOut, Patch, Plan, Share
 from keeper.domain.transaction import (
     INTENT_TRANSITIONS,
@@ -933,8 +933,8 @@ def test_a_batch_is_the_same_as_one_by_one(store):
 def test_the_latest_observation_is_kept(store):
     assert store.latest_observation("farm") is None
 
-    store.record_observation(observation(), usd(1), 10**10)
-    store.record_observations([(observation(at=1_700_000_012, pending=6), usd(2), 10**10)])
+    store.record_samples([Sample(observation(), None)])
+    store.record_samples([Sample(observation(at=1_700_000_012, pending=6), None)])
 
     assert store.latest_observation("farm") == observation(at=1_700_000_012, pending=6)
 

@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.domain.block import BlockRef
-from keeper.domain.decision import Decision, DecisionNumbers, Reason, ReasonCode, Verdict
+from keeper.domain.decision import CostParts, Decision, DecisionNumbers, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.journal import AddAttempt, AddIntent
 from keeper.domain.money import Address, Amount, Token, UsdWad
-from keeper.domain.observation import Accrual, Observation
+from keeper.domain.observation import Accrual, Observation, Restart, Sample
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Plan, Share
 from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Purpose, Receipt, TransferLog
 from keeper.store import codec, open_store
+from keeper.store.packing import pack, unpack
 
 #: Block numbers, times, nonces and gas units.
 counts = st.integers(0, 2**63 - 1)
@@ -80,6 +81,10 @@ numbers = st.builds(
     usds,
     optional(counts),
     optional(bigs),
+    cost_parts=st.builds(CostParts, *[usds] * 6),
+    horizon_seconds=optional(counts),
+    rate_source=texts,
+    depth_usd=optional(usds),
 )
 decisions = st.builds(
     Decision,
@@ -93,8 +98,22 @@ decisions = st.builds(
 )
 accruals = st.builds(Accrual, amounts, counts, optional(counts))
 observations = st.builds(
-    Observation, texts, blocks, amounts, some(amounts), some(accruals), st.booleans(), st.booleans(), some(texts)
+    Observation,
+    texts,
+    blocks,
+    amounts,
+    some(amounts),
+    some(accruals),
+    st.booleans(),
+    st.booleans(),
+    some(texts),
+    st.integers(0, 10_000),
+    some(st.builds(Restart, counts, optional(counts), optional(counts))),
+    some(amounts),
+    optional(counts),
+    counts,
 )
+samples = st.builds(Sample, observations, optional(numbers), some(st.tuples(addresses, usds)), usds)
 transfers = st.builds(TransferLog, addresses, addresses, addresses, bigs, counts)
 receipts = st.builds(Receipt, hashes, counts, hashes, st.sampled_from([0, 1]), counts, bigs, bigs, some(transfers))
 harvests = st.builds(
@@ -169,22 +188,23 @@ def fresh(blank: Path):
             store.close()
 
 
-@given(st.one_of(plans, decisions, observations, receipts, harvests, intents, attempts, numbers))
+@given(st.one_of(plans, decisions, observations, samples, receipts, harvests, intents, attempts, numbers))
 def test_a_domain_value_survives_its_text(value):
     assert codec.load(type(value), codec.dump(type(value), value)) == value
 
 
 @settings(max_examples=40, deadline=None)
-@given(decisions, observations, usds, bigs)
-def test_decisions_and_observations_survive_the_file(blank, decision, observation, reward, price):
+@given(decisions, samples)
+def test_decisions_and_samples_survive_the_file(blank, decision, sample):
+    observation = sample.observation
     with fresh(blank) as store:
         store.record_decision(decision)
-        store.record_observation(observation, reward, price)
+        store.record_samples([sample])
 
         assert store.latest_decision(decision.position_id) == decision
         assert store.decisions(decision.position_id) == [decision]
         assert store.latest_observation(observation.position_id) == observation
-        assert store.observations(observation.position_id) == [(observation, reward, price)]
+        assert store.samples(observation.position_id) == [sample]
 
 
 @settings(max_examples=40, deadline=None)
@@ -231,3 +251,11 @@ def test_a_nonce_that_is_only_filled_survives_the_file(blank, intent, attempt, s
         assert track.intent == replace(intent, state=IntentState.SIGNED, nonce=nonce)
         assert track.attempts == (attempt,)
         assert store.tracks_of("") == []
+
+
+@given(samples)
+def test_packing_loses_nothing(sample):
+    text = codec.dump(Sample, sample)
+
+    assert unpack(pack(text)) == text
+    assert len(pack(text)) < len(text)

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from keeper.domain.block import BlockRef
 from keeper.domain.journal import AddAttempt, Reopen
-from keeper.domain.money import Address, usd
+from keeper.domain.money import Address, Amount, Token, usd
+from keeper.domain.observation import Observation, Sample
 from keeper.domain.transaction import Attempt, AttemptState, IntentState, Purpose
 from keeper.errors import JournalTooNew, StoreUnavailable
-from keeper.store import open_store
+from keeper.store import codec, open_store
 from keeper.store.migrations.versions import m0001_journal
+from keeper.store.migrations.versions import m0002_exactly_once as second
 from keeper.store.schema import REVISION
 
 OWNER = Address("0x" + "11" * 20)
+LP = Token("local", Address("0x" + "22" * 20), "LP", 18)
 NOW = int(time.time())
 OLD = NOW - 10 * 86_400
 #: How an intent of that state came to be, as revision 0001 allows it.
@@ -33,6 +37,10 @@ WAYS = {
     "reverted": ["signed", "mined", "reverted"],
     "cancelled": ["signed", "cancelled"],
 }
+
+
+def observation(at: int) -> Observation:
+    return Observation("farm", BlockRef("local", at, "0x00", at), Amount(LP, 5), (Amount(LP, at),), ())
 
 
 def put(connection: sqlite3.Connection, table: str, **row: object) -> None:
@@ -105,16 +113,17 @@ def put_others(connection: sqlite3.Connection) -> None:
     )
     put(connection, "decisions", position_id="farm", block_number=1, timestamp=1, verdict="wait", code="x", body="{}")
     put(connection, "latest_decisions", position_id="farm", verdict="wait", code="x", since=1, body="{}")
-    seen = {"position_id": "farm", "body": "{}"}
-    put(connection, "observations", block_number=1, timestamp=1, reward_usd="1", gas_price_wei="1", **seen)
-    put(connection, "latest_observations", kept_at=1, **seen)
+    for at in (7_199, 7_200, 7_300):
+        seen = {"position_id": "farm", "body": codec.dump(Observation, observation(at))}
+        put(connection, "observations", block_number=at, timestamp=at, reward_usd="1", gas_price_wei=str(at), **seen)
+    put(connection, "latest_observations", kept_at=7_200, **seen)
     put(connection, "gas_samples", chain="local", block_number=1, timestamp=1, base_fee_wei="1", tip_wei="1")
     put(connection, "leases", lane="local:0x99", holder="a", token=4, expires_at=5)
     put(connection, "flags", key="halt:local:x", value="why", updated_at=1)
 
 
-def make(path: Path) -> None:
-    """Make a journal of revision 0001."""
+def make(path: Path, revision: str = "0001") -> None:
+    """Make a journal of an earlier revision."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -130,6 +139,12 @@ def make(path: Path) -> None:
         # A reorg took a receipt, and the same transaction was mined again.
         connection.execute("UPDATE receipts SET orphaned = 1 WHERE intent_id = 'mined-new'")
         put_receipt(connection, "mined-new", NOW, status=1)
+        if revision == "0002":
+            connection.execute("BEGIN")
+            for statement in (*second.COLUMNS, *second.INTENTS, *second.FINAL, *second.TRIGGERS):
+                connection.execute(statement)
+            connection.execute("UPDATE alembic_version SET version_num = '0002'")
+            connection.execute("COMMIT")
 
 
 def content(path: Path) -> dict[str, list[dict[str, object]]]:
@@ -141,10 +156,15 @@ def content(path: Path) -> dict[str, list[dict[str, object]]]:
         }
 
 
+@pytest.fixture(params=["0001", "0002"])
+def revision(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def old(tmp_path) -> Path:
+def old(tmp_path, revision) -> Path:
     path = tmp_path / "journal.db"
-    make(path)
+    make(path, revision)
     return path
 
 
@@ -154,8 +174,9 @@ def test_every_row_is_kept_and_says_what_it_said(old):
     open_store(old, now=lambda: NOW).close()
 
     after = content(old)
-    assert set(after) == set(before)
-    for table in set(before) - {"alembic_version", "meta"}:
+    assert set(after) == set(before) - {"observations"} | {"samples"}
+    assert [row["base_fee_wei"] for row in after.pop("gas_samples")[:1]] == ["1"]
+    for table in set(before) - {"alembic_version", "meta", "observations", "gas_samples"}:
         assert before[table], table
         kept = [{name: row[name] for name in old_row} for row, old_row in zip(after[table], before[table], strict=True)]
         assert kept == before[table]
@@ -166,13 +187,24 @@ def test_every_row_is_kept_and_says_what_it_said(old):
     assert {row["key"]: row["value"] for row in after["meta"]}["journal_id"] == "ab" * 16
 
 
-def test_the_file_as_it_was_is_kept_beside_and_opens_with_the_earlier_keeper(old):
+def test_what_was_observed_becomes_history_without_numbers(old):
+    store = open_store(old, now=lambda: NOW)
+
+    assert store.samples("farm") == [Sample(observation(at), None) for at in (7_199, 7_200, 7_300)]
+    assert store.latest_observation("farm") == observation(7_300)
+    assert store.gas_history("local") == [(1, 1, 1), (7_199, 7_199, 0), (7_200, 7_200, 0)]
+    store.record_samples([Sample(observation(9_000), None, (("", usd(5)),))])
+    assert store.samples("farm", since=7_300)[-1] == Sample(observation(9_000), None, (("", usd(5)),))
+    store.close()
+
+
+def test_the_file_as_it_was_is_kept_beside_and_opens_with_the_earlier_keeper(old, revision):
     before = content(old)
 
     open_store(old).close()
     open_store(old).close()
 
-    (kept,) = old.parent.glob("journal.db.0001-*.bak")
+    (kept,) = old.parent.glob(f"journal.db.{revision}-*.bak")
     assert content(kept) == before
 
 
@@ -214,6 +246,7 @@ def test_a_migrated_file_is_guarded_like_a_new_one(old, tmp_path):
     assert guards(old) == guards(tmp_path / "new.db")
 
 
+@pytest.mark.parametrize("revision", ["0001"], indirect=True)
 def test_a_migration_that_fails_leaves_the_file_as_it_was(old):
     before = content(old)
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
@@ -258,9 +291,9 @@ def test_several_processes_migrate_it_once(old):
 def test_a_revision_after_this_one_is_refused(old):
     open_store(old).close()
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+        connection.execute("UPDATE alembic_version SET version_num = '0004'")
 
     for rebuild in (False, True):
-        with pytest.raises(JournalTooNew, match="0003"):
+        with pytest.raises(JournalTooNew, match="0004"):
             open_store(old, rebuild=rebuild)
     assert old.is_file()

@@ -1,0 +1,63 @@
+"""Makes the policies that a config names as the engine asks them: installed ones, and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from keeper.errors import ConfigError
+from keeper.policies.external import External, ExternalPolicy
+from keeper.policies.installed import InstalledPolicy
+from keeper.policies.telling import Teller
+from keeper.ports import Clock, EventSink
+from keeper.strategy.policies import DEFAULT, policy
+from keeper.strategy.verdicts import LivePolicy
+
+__all__ = ["live_policies"]
+
+
+def live_policies(
+    names: Iterable[str],
+    external: Mapping[str, External],
+    installed: Mapping[str, Any],
+    *,
+    events: EventSink,
+    clock: Clock,
+    resources: ExitStack,
+    redact: Callable[[str], str] = str,
+) -> Mapping[str, LivePolicy]:
+    """Make each named policy once.
+
+    Args:
+        names: what ``policy =`` says, of ``[strategy]`` and of every position. keeper's rule (and an empty name) is
+            left out: the engine has it in exact integers.
+        external: ``[policies.NAME]`` blocks; nothing is started before it is first asked.
+        installed: policies by entry point, checked (``keeper.config.plugins.load_policies``).
+        events: hears of policies that fail.
+        clock: for the time between two starts of a process.
+        resources: ends the processes when it closes.
+        redact: removes secrets from what a policy says.
+
+    Raises:
+        ConfigError: a name is known to none of them.
+    """
+    made: dict[str, LivePolicy] = {}
+    for name in dict.fromkeys(names):
+        if name in external:
+            process = ExternalPolicy(name, external[name], events, clock, redact)
+            resources.callback(process.close)
+            made[name] = process
+        elif name not in {"", DEFAULT}:
+            made[name] = InstalledPolicy(_find(name, installed), Teller(name, events, clock, redact))
+    return made
+
+
+def _find(name: str, installed: Mapping[str, Any]) -> Any:
+    if name in installed:
+        return installed[name]
+    try:
+        return policy(name)  # a multiple of the cost that is no entry point: "r>37g"
+    except KeyError:
+        known = ", ".join(sorted(installed))
+        raise ConfigError(f"no policy {name!r}; `keeper protocols` lists all: {known}") from None

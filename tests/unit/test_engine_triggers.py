@@ -1,0 +1,59 @@
+"""A gas tick looks only at positions that the price could make due, and misses none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_engine_decide import case
+
+from keeper.domain.decision import Verdict
+from keeper.domain.position import StrategyOptions
+from keeper.domain.transaction import FeeQuote
+from keeper.engine.decide import decide
+from keeper.engine.triggers import Triggers, projected
+
+HOUR = 3_600
+
+
+def at(found, gwei, elapsed):
+    block = replace(found.observation.block, timestamp=found.observation.block.timestamp + elapsed)
+    return replace(
+        found,
+        fees=FeeQuote(int(gwei * 10**9), 0),
+        pending=projected(found, elapsed),
+        observation=replace(found.observation, block=block),
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    pendings=st.lists(st.integers(1, 400), min_size=1, max_size=12),
+    gwei=st.floats(0.001, 30),
+    elapsed=st.integers(0, HOUR),
+)
+def test_whatever_fires_within_the_window_is_looked_at(pendings, gwei, elapsed):
+    cases = {f"p{n}": case(str(pending)) for n, pending in enumerate(pendings)}
+    triggers = Triggers(cases, HOUR)
+    now = cases["p0"].observation.block.timestamp + elapsed
+    near = set(triggers.near(int(gwei * 10**9), now))
+    fires = {i for i, each in cases.items() if decide(at(each, gwei, elapsed)).verdict is Verdict.HARVEST}
+    assert fires <= near
+
+
+def test_one_far_from_its_threshold_is_not_looked_at():
+    triggers = Triggers({"far": case("1"), "near": case("203.2")}, HOUR)
+    now = case().observation.block.timestamp
+    assert list(triggers.near(10**9, now)) == ["near"]
+    assert set(triggers.near(10**9, now + HOUR + 1)) == {"far", "near"}  # after the window every position may fire
+
+
+def test_an_interval_that_ends_within_the_window_is_looked_at():
+    options = StrategyOptions(max_interval_seconds=86_400)
+    soon = case("5", options=options)
+    soon = replace(soon, around=replace(soon.around, last_harvest_at=soon.observation.block.timestamp - 86_000))
+    now = soon.observation.block.timestamp
+    assert list(Triggers({"p": soon}, HOUR).near(10**9, now)) == ["p"]
+    assert decide(at(soon, 1, 300)).verdict is Verdict.WAIT
+    assert decide(at(soon, 1, 400)).verdict is Verdict.HARVEST

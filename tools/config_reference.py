@@ -29,6 +29,11 @@ TYPES = {
     "NamedPath": "path",
     "Listen": "host:port",
     "RouteConfig": "table, see below",
+    "PayoutConfig": "table, see below",
+    "GasTopUpConfig": "table, see below",
+    "ExitDate": "date or time, in quotes or not",
+    "PerYear": 'number in quotes, e.g. "1.0"',
+    "tuple[Text, ...]": "array of texts",
     "ErrorsConfig": "table, see below",
     "tuple[RpcUrl, ...]": "array of http(s) addresses",
     "tuple[NodeWords, ...]": "array of texts",
@@ -51,8 +56,14 @@ TABLES = (
     ("[limits]", models.LimitsConfig),
     ("[web]", models.WebConfig),
     ("[notify]", models.NotifyConfig),
+    ("[report]", models.ReportConfig),
+    ("[strategy]", models.StrategyConfig),
+    ("[policies.NAME]", models.PolicyConfig),
+    ("[batches.NAME]", models.BatchConfig),
     ("[[positions]]", models.PositionConfig),
     ("route of a position", models.RouteConfig),
+    ("payout of a position", models.PayoutConfig),
+    ("gas_top_up of a position", models.GasTopUpConfig),
 )
 
 HEAD = """# Configuration
@@ -91,6 +102,21 @@ the sources of its `[[prices.tokens]]` block; `min_sources` of them must agree w
 What a node answers instead of a hash is looked up by its words, in `[chains.NAME.errors]` and then in keeper's own
 table; within each, `maybe` before `known` before `nonce_used` before `refused`. Words that stand in neither mean
 `maybe`: the same bytes are sent again, and the nonce is given to nothing else.
+
+## When to compound, and what becomes of a harvest
+
+`[strategy]` holds for every position that does not say otherwise; `keeper config show --origin` names whose value is in
+force. An `exit` that has passed is a mistake, so that nobody goes on compounding into a farm that was to be left.
+
+- `payout = { share = "30%", to = "0x..." }`: this share of every reward token that a harvest claims is sent to `to`, in
+  a transaction of its own right after the claim, as it was claimed: what was received, and when, is what many tax
+  offices ask for. The rest is compounded. A share worth less than a cent stays with the rest.
+- `gas_top_up = { keep = "0.05", max_share = "10%" }`: while the account holds less than `keep` of the gas token, a
+  harvest first turns what is missing into gas money, never more than `max_share` of the harvest: it sells part of the
+  reward over the position's `route` for the wrapped gas token and unwraps it. Where the wrapped gas token is itself a
+  reward, it is only unwrapped. A top-up worth less than ten times the gas of its own transactions is left for later.
+
+A key may send tokens to its position's `payout.to` and to nobody else, and may unwrap only where `gas_top_up` is set.
 """
 
 

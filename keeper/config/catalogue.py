@@ -15,7 +15,7 @@ _NONE: Mapping[str, Mapping[str, ParamSpec]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Names and keys of protocols, exchanges and price sources."""
+    """Names and keys of protocols, exchanges and price sources, names of policies."""
 
     #: Keys of a ``[[positions]]`` block by protocol name.
     protocols: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
@@ -23,3 +23,5 @@ class Catalogue:
     swaps: frozenset[str] = frozenset()
     #: Keys of a price source by its ``kind``.
     prices: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
+    #: Names of policies that are part of keeper or of a plugin; ``None`` when they are not known, and not checked then.
+    policies: frozenset[str] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -12,6 +13,7 @@ from keeper.config.catalogue import Catalogue
 from keeper.config.chains import missing_facts, shipped
 from keeper.config.packaged import chain_names
 from keeper.config.plugin_keys import check_keys
+from keeper.config.position_models import INHERITED
 from keeper.config.problems import Problems
 from keeper.config.schema import SECTIONS, SIGNER_KINDS, Path, keys_at, nearest
 from keeper.config.sources import Layers
@@ -28,6 +30,8 @@ class Parts:
         self.sections: dict[str, models.Table] = {}
         self.chains: dict[str, models.ChainConfig] = {}
         self.signers: dict[str, models.SignerConfig] = {}
+        self.policies: dict[str, models.PolicyConfig] = {}
+        self.batches: dict[str, models.BatchConfig] = {}
         #: By index in the file.
         self.positions: dict[int, models.PositionConfig] = {}
 
@@ -35,9 +39,11 @@ class Parts:
 class _Checker:
     def __init__(self, layers: Layers, problems: Problems, catalogue: Catalogue | None) -> None:
         self.raw: Mapping[str, Any] = layers.raw
-        self.context = {"env": layers.env}
+        self.context = {"env": layers.env, "now": int(time.time())}
         self.problems = problems
         self.catalogue = catalogue
+        #: What ``[strategy]`` says, as written, once it has been found right: positions take it over.
+        self.inherited: dict[str, Any] = {}
 
     def model(self, model: type[M], value: Any, path: Path) -> M | None:
         """Validate one table; report and return ``None`` when it is wrong."""
@@ -99,7 +105,7 @@ class _Checker:
         before = len(self.problems.lines)
         params = self._params(path, value.get("protocol"), {key: value[key] for key in value if key not in own})
         self._route(path, value.get("route"))
-        position = self.model(models.PositionConfig, {**own, "params": params}, path)
+        position = self.model(models.PositionConfig, {**self.inherited, **own, "params": params}, path)
         return position if len(self.problems.lines) == before else None
 
     def _params(self, path: Path, protocol: Any, extra: Mapping[str, Any]) -> dict[str, str | int | bool]:
@@ -163,12 +169,25 @@ def check_parts(layers: Layers, problems: Problems, catalogue: Catalogue | None)
         checked = checker.model(model, layers.raw.get(section, {}), (section,))
         if checked is not None:
             parts.sections[section] = checked
+    if "strategy" in parts.sections:
+        strategy = layers.raw.get("strategy", {})
+        checker.inherited = {key: strategy[key] for key in INHERITED if key in strategy}
     prices = parts.sections.get("prices")
     if isinstance(prices, models.PricesConfig):
         checker.price_sources(prices)
     parts.chains = {name: found for name, value in checker.named("chains") if (found := checker.chain(name, value))}
     parts.signers = {
         name: signer for name, value in checker.named("signers") if (signer := checker.signer(name, value))
+    }
+    parts.policies = {
+        name: policy
+        for name, value in checker.named("policies")
+        if (policy := checker.model(models.PolicyConfig, value, ("policies", name)))
+    }
+    parts.batches = {
+        name: batch
+        for name, value in checker.named("batches")
+        if (batch := checker.model(models.BatchConfig, value, ("batches", name)))
     }
     positions = layers.raw.get("positions", [])
     if not isinstance(positions, list):

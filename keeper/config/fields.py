@@ -33,6 +33,7 @@ __all__ = [
     "Text",
     "Usd",
     "Whole",
+    "exact",
     "interpolate",
     "mask_url",
     "parse_address",
@@ -80,7 +81,7 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _exact(value: Any, what: str) -> Decimal:
+def exact(value: Any, what: str) -> Decimal:
     """Read a non-negative decimal from an int or text; floats are refused because they are not exact."""
     if isinstance(value, float):
         raise ValueError(f'must be in quotes to stay exact, e.g. "{value}"')
@@ -93,18 +94,18 @@ def _exact(value: Any, what: str) -> Decimal:
 
 def _usd(value: Any) -> UsdWad:
     plain = value.removeprefix("$") if isinstance(value, str) else value
-    return usd(_exact(plain, 'an amount of US dollars such as "$5" or "5.00"'))
+    return usd(exact(plain, 'an amount of US dollars such as "$5" or "5.00"'))
 
 
 def _gwei(value: Any) -> int:
-    wei = _exact(value, 'an amount of gwei such as 30 or "0.05"') * 10**9
+    wei = exact(value, 'an amount of gwei such as 30 or "0.05"') * 10**9
     if wei != int(wei):
         raise ValueError("has digits below one wei")
     return int(wei)
 
 
 def _native(value: Any) -> int:
-    return int(_exact(value, 'an amount of the gas token such as "0.05"') * 10**18)
+    return int(exact(value, 'an amount of the gas token such as "0.05"') * 10**18)
 
 
 def _seconds(value: Any) -> int:
@@ -131,7 +132,7 @@ def _drift(value: Any) -> int:
 
 
 def _risk(value: Any) -> int:
-    share = _exact(value, 'between "0.5" and "1.0"')
+    share = exact(value, 'between "0.5" and "1.0"')
     if not Decimal("0.5") <= share <= 1:
         raise ValueError('must be between "0.5" (harvests earlier) and "1.0"')
     return int(share * 10_000)

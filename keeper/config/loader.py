@@ -14,9 +14,12 @@ from keeper.config.catalogue import Catalogue
 from keeper.config.chains import merge
 from keeper.config.checks import Parts, check_parts
 from keeper.config.fields import parse_address
+from keeper.config.keystores import keystore_address
 from keeper.config.problems import Problems
-from keeper.config.references import check_references, check_secrets, keystore_address
+from keeper.config.references import check_references, check_secrets
+from keeper.config.schema import dotted
 from keeper.config.sources import PREFIX, Layers, candidates, default_files, gather
+from keeper.config.strategy_references import payout_clash
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address
 from keeper.domain.position import Position
@@ -129,6 +132,11 @@ class Loaded:
                 f"{self.layers.origin(('signers', str(position.signer)))}: signers.{position.signer}: "
                 f'whose key this is can only be known by opening it\n  write address = "0x..." beside it'
             )
+        if what := payout_clash(position, owner):
+            place = ("positions", self.settings.positions.index(position), "payout", "to")
+            raise ConfigError(
+                f"{self.layers.origin(place)}: {dotted(place)}: is {what}\n  name another wallet of yours"
+            )
         signer = self.settings.signers.get(position.signer or "")
         return position.to_domain(owner, can_sign=signer is not None and not isinstance(signer, models.WatchSigner))
 
@@ -186,7 +194,7 @@ def load(
     layers = gather(chosen, environment, overrides or {}, dotenv)
     problems = Problems(layers)
     parts = check_parts(layers, problems, catalogue)
-    check_references(layers, problems, parts)
+    check_references(layers, problems, parts, catalogue.policies if catalogue else None)
     if secrets:
         check_secrets(layers, problems, parts)
     if problems.lines:
@@ -204,5 +212,9 @@ def _settings(parts: Parts) -> models.Settings:
         limits=cast("models.LimitsConfig", sections["limits"]),
         web=cast("models.WebConfig", sections["web"]),
         notify=cast("models.NotifyConfig", sections["notify"]),
+        report=cast("models.ReportConfig", sections["report"]),
+        strategy=cast("models.StrategyConfig", sections["strategy"]),
+        policies=MappingProxyType(parts.policies),
+        batches=MappingProxyType(parts.batches),
         positions=tuple(parts.positions.values()),
     )

@@ -4,45 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from keeper.config.chain_models import ChainConfig, ErrorsConfig, FeedConfig
 from keeper.config.fields import (
     Bps,
-    Drift,
     Flag,
     Gwei,
     HexAddress,
     Listen,
     NamedPath,
     NativeWei,
-    RiskBps,
     Seconds,
     Text,
     Usd,
     Whole,
 )
-from keeper.config.table import Table, as_tuple, split, written
-from keeper.domain.money import Address, UsdWad
-from keeper.domain.position import Position, RouteSpec, StrategyOptions
+from keeper.config.position_models import (
+    BatchConfig,
+    GasTopUpConfig,
+    PayoutConfig,
+    PolicyConfig,
+    PositionConfig,
+    RouteConfig,
+    StrategyConfig,
+)
+from keeper.config.table import Table, as_tuple, written
+from keeper.domain.money import UsdWad
 
 __all__ = [
+    "BatchConfig",
     "ChainConfig",
     "EnvKeySigner",
     "ErrorsConfig",
     "FeedConfig",
+    "GasTopUpConfig",
     "KeeperConfig",
     "KeystoreSigner",
     "LimitsConfig",
     "NotifyConfig",
+    "PayoutConfig",
+    "PolicyConfig",
     "PositionConfig",
     "PriceTokenConfig",
     "PricesConfig",
+    "ReportConfig",
     "RouteConfig",
     "Settings",
     "SignerConfig",
+    "StrategyConfig",
     "Table",
     "WatchSigner",
     "WebConfig",
@@ -67,6 +79,12 @@ class KeeperConfig(Table):
     kill_file: NamedPath | None = Field(
         None,
         description="While this file exists nothing new is sent, whatever else is told; `PAUSE` in the state folder.",
+    )
+    history: Seconds = Field(
+        written("400d"),
+        ge=86_400,
+        le=20 * _YEAR,
+        description="How long samples of positions and gas are kept; the journal and the ledger are kept for ever.",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
@@ -197,76 +215,28 @@ class NotifyConfig(Table):
     """``[notify]``: reserved; may be empty."""
 
 
-class RouteConfig(Table):
-    """``route`` of a position: where rewards are swapped."""
+class ReportConfig(Table):
+    """``[report]``: the currency that people are told amounts in; decisions are made in US dollars."""
 
-    kind: Text = Field(description="Exchange adapter, e.g. `uniswap-v2`.")
-    router: HexAddress = Field(description="Router contract.")
-    via: Annotated[tuple[HexAddress, ...], BeforeValidator(lambda value: as_tuple(split(value)))] = Field(
-        (), max_length=8, description="Tokens that two-hop routes may pass through, best first."
+    currency: Text = Field("USD", pattern=r"^[A-Z]{3,6}$", description="Its code.")
+    currency_chain: Text | None = Field(None, description="Chain of the feed; needed for another currency than USD.")
+    currency_feed: HexAddress | None = Field(
+        None, description="Chainlink feed of the currency in US dollars, e.g. EUR / USD; needed likewise."
     )
-    fee_bps: Whole = Field(30, ge=0, le=1_000, description="Swap fee of the pools, basis points.")
-
-    def to_domain(self) -> RouteSpec:
-        """Give the value that the engine takes."""
-        return RouteSpec(self.kind, self.router, self.via, self.fee_bps)
-
-
-class PositionConfig(Table):
-    """``[[positions]]``: one staked position. The protocol's own keys stand beside these."""
-
-    id: Text = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of the position, unique, in lower case.")
-    chain: Text = Field(description="Chain name.")
-    protocol: Text = Field(description="Protocol adapter; `keeper protocols` lists them.")
-    target: HexAddress = Field(description="Contract that holds the stake (farm, chef, pool).")
-    owner: HexAddress | None = Field(None, description="Account to watch; either this or `signer`.")
-    signer: Text | None = Field(None, description="Signer whose account owns the stake; either this or `owner`.")
-    route: RouteConfig | None = Field(
-        None, description="How rewards become what is staked; not needed when they already are."
+    currency_max_age: Seconds = Field(
+        written("3d"), ge=3_600, le=30 * 86_400, description="Age after which the feed's answer is stale."
     )
-    risk_factor: RiskBps = Field(
-        written("1.0"), description="Scales the threshold; lower harvests earlier (0.5 to 1.0)."
-    )
-    payback: Seconds = Field(
-        written("365d"), ge=86_400, le=100 * _YEAR, description="A harvest must earn its cost back within this."
-    )
-    reward_drift: Drift = Field(
-        0, ge=-50_000, le=50_000, description='Expected yearly change of the reward\'s price, e.g. "-50%/yr".'
-    )
-    max_slippage: Bps = Field(
-        written("1%"), ge=1, le=1_000, description="Largest accepted loss of a swap against the agreed price."
-    )
-    min_interval: Seconds = Field(written("0s"), le=_YEAR, description="Shortest time between two harvests.")
-    params: dict[str, str | int | bool] = Field({}, exclude=True, description="Filled from the protocol's own keys.")
-
-    #: Keys that a person may write; ``params`` is ours.
-    written: ClassVar[frozenset[str]]
 
     @model_validator(mode="after")
-    def _one_account(self) -> Self:
-        if (self.owner is None) == (self.signer is None):
-            raise ValueError("needs exactly one of signer (compounds) and owner (watches only)")
+    def _has_a_rate(self) -> Self:
+        given = (self.currency_chain is not None, self.currency_feed is not None)
+        if self.currency == "USD" and any(given):
+            raise ValueError("needs no currency_chain and no currency_feed for USD; remove them or name the currency")
+        if self.currency != "USD" and not all(given):
+            raise ValueError(
+                f"needs currency_chain and currency_feed, the Chainlink feed {self.currency} / USD and its chain"
+            )
         return self
-
-    def to_domain(self, owner: Address, *, can_sign: bool) -> Position:
-        """Give the value that the engine takes, once the owner's address is known."""
-        options = StrategyOptions(
-            self.risk_factor, self.payback, self.reward_drift, self.max_slippage, self.min_interval
-        )
-        return Position(
-            id=self.id,
-            chain=self.chain,
-            protocol=self.protocol,
-            owner=owner,
-            signer=self.signer if can_sign else None,
-            target=self.target,
-            params=dict(self.params),
-            route=self.route.to_domain() if self.route else None,
-            options=options,
-        )
-
-
-PositionConfig.written = frozenset(PositionConfig.model_fields) - {"params"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,4 +250,8 @@ class Settings:
     limits: LimitsConfig
     web: WebConfig
     notify: NotifyConfig
+    report: ReportConfig
+    strategy: StrategyConfig
+    policies: Mapping[str, PolicyConfig]
+    batches: Mapping[str, BatchConfig]
     positions: tuple[PositionConfig, ...]

@@ -41,4 +41,10 @@ def installed_catalogue() -> Catalogue:
         protocols={name: plugin.params for name, plugin in discover("keeper.protocols").found.items()},
         swaps=frozenset(discover("keeper.swaps").found),
         prices={name: plugin.params for name, plugin in discover("keeper.prices").found.items()},
+        policies=_policies(),
     )
+
+
+def _policies() -> frozenset[str] | None:
+    """Names of the installed policies; ``None`` where none is registered. They are not loaded: names are enough."""
+    return frozenset(entry.name for entry in entry_points(group="keeper.policies")) or None

@@ -34,6 +34,14 @@ _BOUND: Final[Mapping[str, tuple[str, str]]] = {
     "less_than": ("lt", "must be less than"),
     "less_than_equal": ("le", "must be at most"),
 }
+#: What texts of these keys are made of.
+_SHAPES: Final[Mapping[str, str]] = {
+    "id": "lower-case letters, digits, dots and dashes, at most 63",
+    "variable": "letters, digits and _",
+    "policy": "lower-case letters, digits, dashes and _, at most 63",
+    "batch": "lower-case letters, digits, dashes and _, at most 63",
+    "currency": "three to six capital letters",
+}
 #: How bounds of these keys are told: divisor and unit.
 _UNITS: Final[Mapping[str, tuple[int, str, str]]] = {
     "per_tx": (10**18, "$", ""),
@@ -51,6 +59,19 @@ _UNITS: Final[Mapping[str, tuple[int, str, str]]] = {
     "max_slippage": (1, "", " basis points"),
     "max_deviation_bps": (1, "", " basis points"),
     "reward_drift": (1, "", " basis points a year"),
+    "rate_drift": (1, "", " basis points a year"),
+    "target_yield": (1, "", " basis points a year"),
+    "lock_premium": (1, "", " basis points a year"),
+    "max_interval": (3_600, "", " hours"),
+    "share": (1, "", " basis points"),
+    "max_share": (1, "", " basis points"),
+    "exit_cost": (1, "", " basis points"),
+    "entry_cost": (1, "", " basis points"),
+    "keep": (10**18, "", " of the gas token"),
+    "history": (86_400, "", " days"),
+    "currency_max_age": (3_600, "", " hours"),
+    "timeout": (1, "", " seconds"),
+    "shared_cost": (10**18, "$", ""),
 }
 
 
@@ -101,8 +122,7 @@ def _say(place: Path, item: Any) -> str:
         shown = bound // divisor if bound % divisor == 0 else bound
         return f"{words} {before}{shown}{after if shown else ''}"
     if kind == "string_pattern_mismatch":
-        wants = {"id": "lower-case letters, digits, dots and dashes, at most 63", "variable": "letters, digits and _"}
-        return f"must be made of {wants.get(str(place[-1]), context['pattern'])}"
+        return f"must be made of {_SHAPES.get(str(place[-1]), context['pattern'])}"
     return _PLAIN.get(kind, str(item["msg"]))
 
 

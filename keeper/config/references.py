@@ -7,21 +7,25 @@ import os
 import stat
 from collections.abc import Hashable, Iterable
 from pathlib import Path as FilePath
-from typing import Any
 
 from keeper.config import models
 from keeper.config.chains import merge
 from keeper.config.checks import Parts
+from keeper.config.keystores import keystore_address, read_text
 from keeper.config.packaged import chain_names
 from keeper.config.problems import Problems
 from keeper.config.schema import Path, nearest
 from keeper.config.sources import Layers
+from keeper.config.strategy_references import check_strategy
 
 __all__ = ["check_references", "check_secrets", "keystore_address"]
 
 
-def check_references(layers: Layers, problems: Problems, parts: Parts) -> None:
-    """Check names and doubles across the parts that could be understood."""
+def check_references(layers: Layers, problems: Problems, parts: Parts, policies: frozenset[str] | None = None) -> None:
+    """Check names and doubles across the parts that could be understood.
+
+    ``policies``: names of the policies that keeper and its plugins bring; ``None`` leaves them unchecked.
+    """
     chains, signers = _names(layers, "chains"), _names(layers, "signers")
     for index, position in parts.positions.items():
         path: Path = ("positions", index)
@@ -43,6 +47,7 @@ def check_references(layers: Layers, problems: Problems, parts: Parts) -> None:
     _chain_facts(problems, parts)
     for name, chain in parts.chains.items():
         _endpoints(problems, ("chains", name), chain)
+    check_strategy(layers, problems, parts, policies)
 
 
 def _names(layers: Layers, section: str) -> list[str]:
@@ -158,7 +163,7 @@ def _variable(layers: Layers, problems: Problems, path: Path, name: str) -> None
 
 
 def _keystore(problems: Problems, path: Path, file: FilePath) -> None:
-    content, reason = _read(file)
+    content, reason = read_text(file)
     if content is None:
         problems.add(path, f"the keystore {reason}; `keeper keys import` writes one")
         return
@@ -171,7 +176,7 @@ def _keystore(problems: Problems, path: Path, file: FilePath) -> None:
 
 
 def _password_file(problems: Problems, path: Path, file: FilePath) -> None:
-    content, reason = _read(file)
+    content, reason = read_text(file)
     if content is None:
         problems.add(path, f"the password file {reason}")
     elif not content.strip():
@@ -183,25 +188,3 @@ def _password_file(problems: Problems, path: Path, file: FilePath) -> None:
 def _mounted_secret(file: FilePath) -> bool:
     """Container secrets are mounted 0444 on a file system that only the container sees."""
     return str(file).startswith("/run/secrets/") and not os.access(file, os.W_OK)
-
-
-def _read(file: FilePath) -> tuple[str | None, str]:
-    try:
-        return file.read_text("utf-8"), ""
-    except FileNotFoundError:
-        return None, "does not exist"
-    except UnicodeDecodeError:
-        return None, "is not text"
-    except OSError as error:
-        return None, f"cannot be read: {(error.strerror or 'error').lower()}"
-
-
-def keystore_address(file: FilePath) -> Any:
-    """Return the ``address`` that a keystore names, if it names one; unchecked until the key is opened."""
-    content, _ = _read(file)
-    try:
-        shape = json.loads(content or "")
-    except ValueError:
-        return None
-    found = shape.get("address") if isinstance(shape, dict) else None
-    return f"0x{found.removeprefix('0x')}" if isinstance(found, str) else None

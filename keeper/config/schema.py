@@ -27,10 +27,12 @@ SECTIONS: Final[Mapping[str, type[models.Table]]] = MappingProxyType(
         "limits": models.LimitsConfig,
         "web": models.WebConfig,
         "notify": models.NotifyConfig,
+        "report": models.ReportConfig,
+        "strategy": models.StrategyConfig,
     }
 )
 
-_TOP: Final = (*SECTIONS, "chains", "signers", "positions")
+_TOP: Final = (*SECTIONS, "chains", "signers", "policies", "batches", "positions")
 
 
 #: Models of tables inside tables; ``*`` stands for a name or an index.
@@ -40,7 +42,11 @@ _INSIDE: Final[Mapping[Path, type[models.Table]]] = MappingProxyType(
         ("chains", "*", "errors"): models.ErrorsConfig,
         ("chains", "*", "feeds", "*"): models.FeedConfig,
         ("prices", "tokens", "*"): models.PriceTokenConfig,
+        ("policies", "*"): models.PolicyConfig,
+        ("batches", "*"): models.BatchConfig,
         ("positions", "*", "route"): models.RouteConfig,
+        ("positions", "*", "payout"): models.PayoutConfig,
+        ("positions", "*", "gas_top_up"): models.GasTopUpConfig,
     }
 )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Any
 
 from keeper.config import models
 from keeper.config.chains import FACT_KEYS, shipped
 from keeper.config.fields import mask_url
 from keeper.config.loader import Loaded
+from keeper.config.position_models import INHERITED
 from keeper.config.schema import SECTIONS, Path, dotted, value_at
 
 __all__ = ["DEFAULT", "Row", "rows", "toml"]
@@ -41,8 +43,13 @@ def rows(loaded: Loaded) -> list[Row]:
         found += _chain(loaded, name, chain)
     for name, signer in loaded.settings.signers.items():
         found += _table(loaded, ("signers", name), type(signer))
+    for name in loaded.settings.policies:
+        found += _table(loaded, ("policies", name), models.PolicyConfig)
+    for name in loaded.settings.batches:
+        found += _table(loaded, ("batches", name), models.BatchConfig)
     for index in range(len(loaded.settings.positions)):
         found += _raw(loaded, ("positions", index))
+        found += _inherited(loaded, ("positions", index))
     return found
 
 
@@ -76,13 +83,23 @@ def _given(loaded: Loaded, place: Path, value: Any) -> Iterator[Row]:
         for index in range(len(value)):
             yield from _raw(loaded, (*place, index))
     else:
-        yield Row(dotted(place), value, loaded.layers.origin(place))
+        shown = value.isoformat() if isinstance(value, (date, time)) else value
+        yield Row(dotted(place), shown, loaded.layers.origin(place))
 
 
 def _raw(loaded: Loaded, path: Path) -> Iterator[Row]:
     table = value_at(loaded.layers.raw, path)
     for key, value in table.items():
         yield from _given(loaded, (*path, key), value)
+
+
+def _inherited(loaded: Loaded, path: Path) -> Iterator[Row]:
+    """What a position takes from ``[strategy]``, where something is set there."""
+    for key in ("policy", *INHERITED):
+        given = value_at(loaded.layers.raw, ("strategy", key))
+        if given is not None and value_at(loaded.layers.raw, (*path, key)) is None:
+            origin = loaded.layers.origin(("strategy", key))
+            yield Row(dotted((*path, key)), given, f"{origin}: strategy.{key}")
 
 
 def _places(loaded: Loaded) -> Iterator[Row]:

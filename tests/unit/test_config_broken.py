@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import pytest
 
 from keeper.config.loader import load
 from keeper.config.plugins import installed_catalogue
+from keeper.config.strategy_references import unknown_policies
 from keeper.errors import ConfigError
 
 BASE = """
@@ -42,8 +44,10 @@ protocol = "masterchef"
 target = "0x73feaa1eE314F8c655E354234017bE2193C9E24E"
 pid = 2
 signer = "farm"
+gas_top_up = { keep = "0.05", max_share = "10%" }
 route = { kind = "uniswap-v2", router = "0x10ED43C718714eb63d5aA57B78B54704E256024E" }
 """
+FRIEND = "0x" + "77" * 20
 ENV = {"BNB_RPC": "https://bnb.example/secret-token"}
 KEYSTORE = '[signers.key]\nkind = "keystore"\npath = "key.json"\n'
 ENV_KEY = '[signers.raw]\nkind = "env-key"\nvariable = "RAW_KEY"\n'
@@ -57,6 +61,16 @@ class Case(NamedTuple):
     new: str
     key: str
     says: str
+
+
+def paying(to: str) -> tuple[str, str, str]:
+    """A payout to an account."""
+    return "pid = 2", f'pid = 2\npayout = {{ share = "20%", to = "{to}" }}', "positions[0].payout.to"
+
+
+def topping(value: str) -> tuple[str, str]:
+    """Another gas top-up."""
+    return 'gas_top_up = { keep = "0.05", max_share = "10%" }', f"gas_top_up = {value}"
 
 
 CASES = [
@@ -230,6 +244,130 @@ CASES = [
     Case("runway", "[limits]", '[limits]\nmin_runway = "long"', "limits.min_runway", 'a time such as "30d"'),
     Case("long runway", "[limits]", '[limits]\nmin_runway = "400d"', "limits.min_runway", "must be at most 365 days"),
     Case("kill file", "[keeper]", '[keeper]\nkill_file = ""', "keeper.kill_file", "must be a path"),
+    # strategy: every position's defaults, and each position's own
+    Case("strategy key", "", '[strategy]\npolcy = "rule"', "strategy.polcy", 'did you mean "policy"?'),
+    Case("strategy risk", "", '[strategy]\nrisk_factor = "0.2"', "strategy.risk_factor", 'between "0.5"'),
+    Case("strategy payback", "", '[strategy]\npayback = "1h"', "strategy.payback", "must be at least 1 days"),
+    Case("strategy slippage", "", '[strategy]\nmax_slippage = "20%"', "strategy.max_slippage", "at most 1000 basis"),
+    Case("strategy interval", "", '[strategy]\nmin_interval = "2y"', "strategy.min_interval", 'a time such as "30d"'),
+    Case("strategy policy", "", "[strategy]\npolicy = 5", "strategy.policy", "must be text in quotes"),
+    Case("policy shape", "pid = 2", 'pid = 2\npolicy = "My Rule"', "positions[0].policy", "lower-case letters"),
+    Case("max interval", "pid = 2", 'pid = 2\nmax_interval = "5m"', "positions[0].max_interval", "at least 1 hours"),
+    Case(
+        "max below min",
+        "pid = 2",
+        'pid = 2\nmin_interval = "2d"\nmax_interval = "1d"',
+        "positions[0].max_interval",
+        "is below min_interval (172800 seconds",
+    ),
+    Case("exit in words", "pid = 2", 'pid = 2\nexit = "soon"', "positions[0].exit", "must be a date such as"),
+    Case("exit as number", "pid = 2", "pid = 2\nexit = 2027", "positions[0].exit = 2027", "must be a date such as"),
+    Case("exit as clock", "pid = 2", "pid = 2\nexit = 07:30:00", "positions[0].exit", "must be a date such as"),
+    Case("exit past", "pid = 2", "pid = 2\nexit = 2021-06-01", "positions[0].exit = 2021-06-01", "is in the past"),
+    Case("exit past text", "pid = 2", 'pid = 2\nexit = "2021-06-01"', "positions[0].exit", "or remove the key"),
+    Case("exit in no month", "pid = 2", 'pid = 2\nexit = "2027-13-01"', "positions[0].exit", "no day of the calendar"),
+    Case("exit far off", "pid = 2", "pid = 2\nexit = 9999-12-31", "positions[0].exit", "more than 50 years away"),
+    Case("target yield", "pid = 2", 'pid = 2\ntarget_yield = "-1%/yr"', "positions[0].target_yield", "at least 0"),
+    Case("target in words", "pid = 2", 'pid = 2\ntarget_yield = "4"', "positions[0].target_yield", "a percentage such"),
+    Case("rate drift", "pid = 2", 'pid = 2\nrate_drift = "900%/yr"', "positions[0].rate_drift", "at most 50000 basis"),
+    Case(
+        "rewards end", "pid = 2", 'pid = 2\nrewards_end = "finl"', "positions[0].rewards_end", 'did you mean "final"?'
+    ),
+    Case(
+        "no harvests",
+        "pid = 2",
+        "pid = 2\nmax_harvests_per_year = 0",
+        "positions[0].max_harvests_per_year",
+        "must be at least 1",
+    ),
+    Case("exits as float", "pid = 2", "pid = 2\nexits_per_year = 1.0", "positions[0].exits_per_year", "in quotes"),
+    Case(
+        "exits often", "pid = 2", 'pid = 2\nexits_per_year = "400"', "positions[0].exits_per_year", "at most 365 times"
+    ),
+    Case("lock premium", "pid = 2", 'pid = 2\nlock_premium = "high"', "positions[0].lock_premium", "a percentage such"),
+    Case("exit cost", "pid = 2", 'pid = 2\nexit_cost = "60%"', "positions[0].exit_cost", "at most 5000 basis points"),
+    Case("entry cost", "pid = 2", "pid = 2\nentry_cost = 0.1", "positions[0].entry_cost", "a percentage such as"),
+    # what becomes of a harvest
+    Case("payout as text", "pid = 2", 'pid = 2\npayout = "20%"', "positions[0].payout", "must be a table"),
+    Case("payout to nobody", "pid = 2", 'pid = 2\npayout = { share = "20%" }', "positions[0].payout.to", "is required"),
+    Case(
+        "payout of nothing",
+        "pid = 2",
+        f'pid = 2\npayout = {{ share = 0, to = "{FRIEND}" }}',
+        "positions[0].payout.share",
+        "at least 1 basis",
+    ),
+    Case(
+        "payout of all",
+        "pid = 2",
+        f'pid = 2\npayout = {{ share = "100%", to = "{FRIEND}" }}',
+        "positions[0].payout.share",
+        "at most 9900 basis points",
+    ),
+    Case("payout to zero", *paying("0x" + "0" * 40), "zero address"),
+    Case("payout to the farm", *paying("0x73feaa1eE314F8c655E354234017bE2193C9E24E"), "is the position's target"),
+    Case("payout to the owner", *paying("0x2170Ed0880ac9A755fd29B2688956BD959F933F8"), "is the owner's own account"),
+    Case("payout to the router", *paying("0x10ED43C718714eb63d5aA57B78B54704E256024E"), "is its router"),
+    Case("payout to a token", *paying("0xbb4CdB9CBd36B01bD1cBaEBF2De08d9173bc095c"), "is a token"),
+    Case("payout to multicall", *paying("0xcA11bde05977b3631167028862bE2a173976CA11"), "a contract that keeper reads"),
+    Case("payout key", "pid = 2", f'pid = 2\npayout = {{ shar = 5, to = "{FRIEND}" }}', "payout.shar", '"share"?'),
+    Case("top-up as text", *topping('"0.05"'), "positions[0].gas_top_up", "must be a table"),
+    Case("top-up of nothing", *topping('{ keep = "0" }'), "positions[0].gas_top_up.keep", "must be more than 0"),
+    Case("top-up as float", *topping("{ keep = 0.05 }"), "positions[0].gas_top_up.keep", "in quotes to stay exact"),
+    Case(
+        "top-up of most",
+        *topping('{ keep = "0.05", max_share = "60%" }'),
+        "positions[0].gas_top_up.max_share",
+        "at most 5000 basis points",
+    ),
+    Case("top-up key", *topping('{ kep = "0.05" }'), "positions[0].gas_top_up.kep", 'did you mean "keep"?'),
+    Case(
+        "top-up below the floor",
+        "[limits]",
+        '[limits]\nmin_native_balance = "0.05"',
+        "positions[0].gas_top_up.keep",
+        "is not above limits.min_native_balance",
+    ),
+    Case(
+        "nothing left",
+        "pid = 2",
+        f'pid = 2\npayout = {{ share = "90%", to = "{FRIEND}" }}',
+        "positions[0]",
+        "together leave nothing to re-deposit",
+    ),
+    # batches, candidates, policies of one's own
+    Case("no batch", "pid = 2", 'pid = 2\nbatch = "weekly"', "positions[0].batch", "add [batches.weekly]"),
+    Case("batch shape", "pid = 2", 'pid = 2\nbatch = "a b"', "positions[0].batch", "lower-case letters"),
+    Case("batch name", "", '[batches."a b"]\nshared_gas = 0', 'batches."a b"', "must be named with lower-case"),
+    Case("batch cost", "", '[batches.b]\nshared_cost = "free"', "batches.b.shared_cost", "an amount of US dollars"),
+    Case("batch gas", "", "[batches.b]\nshared_gas = -1", "batches.b.shared_gas", "must be at least 0"),
+    Case("batch key", "", '[batches.b]\nshared_cst = "$1"', "batches.b.shared_cst", 'did you mean "shared_cost"?'),
+    Case("batches as text", "[keeper]", 'batches = "b"\n[keeper]', "batches", "tables of the form [batches.NAME]"),
+    Case("candidate", "pid = 2", 'pid = 2\ncandidates = ["cake"]', "positions[0].candidates[0]", "no such position"),
+    Case(
+        "candidate itself", "pid = 2", 'pid = 2\ncandidates = ["cake-bnb"]', "candidates[0]", "is this position itself"
+    ),
+    Case("candidates as text", "pid = 2", 'pid = 2\ncandidates = "x"', "positions[0].candidates", "an array"),
+    Case("policy without command", "", '[policies.p]\ntimeout = "2s"', "policies.p.command", "is required"),
+    Case("policy as a line", "", '[policies.p]\ncommand = "python3 p.py"', "policies.p.command", "must be an array"),
+    Case("empty command", "", "[policies.p]\ncommand = []", "policies.p.command", "must not be empty"),
+    Case("blank command", "", '[policies.p]\ncommand = [" "]', "policies.p", "must begin with a program"),
+    Case("patient policy", "", '[policies.p]\ncommand = ["x"]\ntimeout = "5m"', "policies.p.timeout", "at most 60 sec"),
+    Case("policy name", "", '[policies.MINE]\ncommand = ["x"]', "policies.MINE", "must be named with lower-case"),
+    # history and report
+    Case("short history", "[keeper]", '[keeper]\nhistory = "1h"', "keeper.history", "must be at least 1 days"),
+    Case("currency", "", '[report]\ncurrency = "euro"', "report.currency", "three to six capital letters"),
+    Case("no rate", "", '[report]\ncurrency = "EUR"', "report", "needs currency_chain and currency_feed"),
+    Case("rate of the dollar", "", '[report]\ncurrency_chain = "bnb"', "report", "needs no currency_chain"),
+    Case("feed shape", "", '[report]\ncurrency_feed = "EUR"', "report.currency_feed", "40 hex digits"),
+    Case("rate age", "", '[report]\ncurrency_max_age = "1m"', "report.currency_max_age", "at least 1 hours"),
+    Case(
+        "rate's chain",
+        "",
+        f'[report]\ncurrency = "EUR"\ncurrency_feed = "{FRIEND}"\ncurrency_chain = "bmb"',
+        "report.currency_chain",
+        'did you mean "bnb"?',
+    ),
     # choices
     Case("log level", '"info"', '"inof"', "keeper.log_level", 'did you mean "info"?'),
     Case("log format", "[keeper]", '[keeper]\nlog_format = "xml"', "keeper.log_format", "one of: auto, json, console"),
@@ -394,6 +532,30 @@ def test_every_mistake_names_file_and_key_and_helps(case: Case, place: Path) -> 
     assert mine[0].startswith("keeper.toml: ")
     assert case.key in mine[0] + "\n"
     assert "secret-token" not in "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("new", "key", "says"),
+    [
+        ('[strategy]\npolicy = "ruel"', "strategy.policy", 'did you mean "rule"?'),
+        ('[strategy]\npolicy = "mine"', "strategy.policy", "or add [policies.mine] with its command"),
+        ('policy = "dally"', "positions[0].policy", 'did you mean "daily"?'),
+        ('policy = "mne"\n[policies.mine]\ncommand = ["x"]', "positions[0].policy", 'did you mean "mine"?'),
+        ('[policies.daily]\ncommand = ["x"]', "policies.daily", "is the name of a policy that keeper"),
+    ],
+)
+def test_policies_are_checked_where_their_names_are_known(new: str, key: str, says: str, place: Path) -> None:
+    Path("keeper.toml").write_text(BASE + new)
+    known = frozenset({"rule", "daily"})
+
+    with pytest.raises(ConfigError) as caught:
+        load((), ENV, {}, replace(CATALOGUE, policies=known))
+
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"keeper.toml: {key}")
+    assert says in problem
+    unchecked = load((), ENV, {}, replace(CATALOGUE, policies=None))
+    assert unknown_policies(unchecked, known) == [problem]
 
 
 @pytest.mark.parametrize(

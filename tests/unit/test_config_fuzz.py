@@ -28,6 +28,8 @@ scalars = st.one_of(
     st.floats(),
     st.booleans(),
     st.datetimes(),
+    st.dates(),
+    st.times(),
 )
 values = st.recursive(
     scalars,
@@ -49,7 +51,7 @@ def problems_of(raw: dict[str, Any]) -> list[str]:
     layers = Layers(raw=raw, env={})
     problems = Problems(layers)
     parts = check_parts(layers, problems, CATALOGUE)
-    check_references(layers, problems, parts)
+    check_references(layers, problems, parts, frozenset({"rule", "daily"}))
     check_secrets(layers, problems, parts)
     return problems.lines
 

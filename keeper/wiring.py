@@ -21,12 +21,15 @@ from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address, UsdWad
 from keeper.domain.position import Position
 from keeper.engine.clock import SystemClock
-from keeper.engine.context import ChainContext, Limits, Plugins, PriceRules
+from keeper.engine.context import BatchTerms, ChainContext, Limits, Plugins, PriceRules
 from keeper.engine.lease import Leases
+from keeper.engine.outlook import MEMORY_SECONDS, Outlook
 from keeper.engine.pause import stop_of
 from keeper.engine.resolve import with_params
 from keeper.errors import ConfigError
 from keeper.ports import Chain, EventSink, KeySigner, Permission, PriceSpec, Signer, Submitter
+from keeper.strategy.policies import DEFAULT
+from keeper.strategy.verdicts import LivePolicy
 
 if TYPE_CHECKING:
     from keeper.chain.fork import Fork
@@ -127,6 +130,7 @@ class _Builder:
         self.price_age_seconds = 0
         self.journal: Path | None = None
         self.leases: Leases | None = None
+        self.policies: Mapping[str, LivePolicy] = {}
 
     def build(self) -> Wired:
         from keeper.store import forget, open_store
@@ -138,6 +142,7 @@ class _Builder:
         store = open_store(path, now=self.clock.now)
         self.resources.callback(store.close)
         self.leases = self.resources.enter_context(Leases(store, self.clock))
+        self.policies = self._policies()
         keys = self._keys() if self.mode is Mode.LIVE else {}
         positions = self.loaded.positions({name: key.address for name, key in keys.items()})
         contexts = {}
@@ -174,6 +179,10 @@ class _Builder:
             chain=chain,
             plugins=plugins,
             positions=ours,
+            policies=self.policies,
+            policy=settings.strategy.policy,
+            batches={b: BatchTerms(terms.shared_cost, terms.shared_gas) for b, terms in settings.batches.items()},
+            outlook=_outlook(store, name),
             price_specs=self._price_specs(name),
             price_rules=PriceRules(settings.prices.min_sources, settings.prices.max_deviation_bps),
             limits=limits,
@@ -194,6 +203,21 @@ class _Builder:
             max_head_age_seconds=None
             if self.mode is Mode.DRY_RUN
             else max(_HEAD_AGE, 30 * facts.block_time_ms // 1000),
+        )
+
+    def _policies(self) -> Mapping[str, LivePolicy]:
+        """Make the policies that the config names; a process starts when it is first asked."""
+        settings = self.loaded.settings
+        named = [settings.strategy.policy, *(p.policy or "" for p in settings.positions)]
+        if not set(named) - {"", DEFAULT}:
+            return {}
+        from keeper.config.plugins import load_policies
+        from keeper.policies.external import External
+        from keeper.policies.live import live_policies
+
+        blocks = {name: External(block.command, float(block.timeout)) for name, block in settings.policies.items()}
+        return live_policies(
+            named, blocks, load_policies(), events=self.events, clock=self.clock, resources=self.resources
         )
 
     def _price_specs(self, name: str) -> dict[Address, tuple[PriceSpec, ...]]:
@@ -345,6 +369,13 @@ def open_key(
     )
     key.unlock()
     return key
+
+
+def _outlook(store: SqliteStore, chain: str) -> Outlook:
+    """Remember the price of gas over a restart: the last hours of the newest sample, whenever that was."""
+    kept = store.gas_history(chain)
+    since = kept[-1][0] - MEMORY_SECONDS if kept else 0
+    return Outlook((at, base + tip) for at, base, tip in kept if at >= since)
 
 
 def _with_defaults(position: Position, plugins: Plugins, block_time_ms: int) -> Position:

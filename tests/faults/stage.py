@@ -23,9 +23,10 @@ from keeper.devnet.accounts import DEPLOYER, FARMER
 from keeper.devnet.settings import write_farmer_key
 from keeper.errors import KeeperError
 from tests.faults import world
+from tests.faults.arena.patterns.forking import Child
 from tests.faults.proxy import Proxy, Seen
 from tests.faults.strict.node import StrictNode
-from tests.faults.subject import Nursery, Subject
+from tests.faults.subject import Nursery
 
 CHAIN: Final = "faultnet"
 #: In the endpoint's URL: must never be seen again.
@@ -104,8 +105,8 @@ class Stage:
         #: Further orders for each keeper that is started (see ``subject``).
         self.orders: dict[str, Any] = {}
         self.ended: list[Ended] = []
-        self.keepers: list[Subject] = []
-        self.rivals: list[Subject] = []
+        self.keepers: list[Child] = []
+        self.rivals: list[Child] = []
         self._rival_files = itertools.count()
         #: Depth of the deepest reorg made.
         self.deepest = 0
@@ -313,7 +314,7 @@ class Stage:
 
     # ------------------------------------------------------------------ keeper
 
-    def run(self, *argv: str, kill: str | None = None, config: Path | None = None, tag: str = "") -> Subject:
+    def run(self, *argv: str, kill: str | None = None, config: Path | None = None, tag: str = "") -> Child:
         """Start a keeper command (the daemon by default)."""
         clock = {
             "epoch": float(self.places.epoch),
@@ -333,14 +334,14 @@ class Stage:
         }
         return self.nursery.start(command, clock=clock, **(order | self.orders))
 
-    def start_keeper(self, *, kill: str | None = None) -> Subject:
+    def start_keeper(self, *, kill: str | None = None) -> Child:
         """Start the daemon."""
         keeper = self.run(kill=kill, tag=f"k{len(self.keepers)}")
         self.keepers.append(keeper)
         return keeper
 
     @property
-    def keeper(self) -> Subject:
+    def keeper(self) -> Child:
         """The daemon that was started last."""
         return self.keepers[-1]
 
@@ -355,12 +356,12 @@ class Stage:
         self.keeper.signal(signal.SIGKILL)
         self.keeper.wait(5)
 
-    def up(self, keeper: Subject) -> bool:
+    def up(self, keeper: Child) -> bool:
         """Whether a daemon has got as far as waiting for signals."""
         log = self.folder / f"err.k{self.keepers.index(keeper)}"
         return not keeper.running or (log.exists() and '"daemon.started"' in log.read_text())
 
-    def start_rival(self) -> Subject:
+    def start_rival(self) -> Child:
         """Start a second daemon on the same state."""
         rival = self.run(tag=f"rival{next(self._rival_files)}")
         self.rivals.append(rival)

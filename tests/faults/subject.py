@@ -2,32 +2,25 @@
 
 Each child is the real command line with real signals, files and exit codes. Only the scale of time differs: what keeper
 waits for in minutes takes a second, and the harness mines blocks at the same pace.
-
-Protocol: one JSON object per line on stdin ({"argv", "env", "out", "err", "clock"}), and on stdout ({"pid"} for each
-start, {"ended", "code"} for each end).
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import gc
 import importlib
-import json
 import os
 import pkgutil
 import random
 import resource
-import select
-import signal
-import subprocess
 import sys
 import threading
 import time
 import types
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
+
+from tests.faults.arena.patterns.forking import Child, Parent, serve
 
 _ROOT: Final = Path(__file__).parents[2]
 
@@ -170,16 +163,10 @@ def _wrap_keys(act: Any) -> None:
 _TWISTS: Final = {"slow_key": _slow_key, "refusing_key": _refusing_key}
 
 
-def _become(order: dict[str, Any]) -> None:
+def _become(order: dict[str, Any]) -> NoReturn:
     """In the forked child: become that command, and never return."""
     code = 70
     try:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
         for path, descriptor in ((os.devnull, 0), (order["out"], 1), (order["err"], 2)):
             opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(opened, descriptor)
@@ -226,159 +213,24 @@ def _import_all() -> None:
             importlib.import_module(name)
 
 
-def serve() -> None:
-    """Fork on request until stdin ends; single-threaded, so that forking is safe."""
-    orders = os.dup(0)
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    os.dup2(2, 1)
-    _import_all()
-    gc.collect()
-    gc.freeze()
-    woken, waker = os.pipe()
-    os.set_blocking(waker, False)
-    os.set_blocking(woken, False)
-    signal.set_wakeup_fd(waker)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def say(**fields: Any) -> None:
-        answers.write(json.dumps(fields) + "\n")
-        answers.flush()
-
-    say(ready=True)
-    pending = b""
-    while True:
-        ready, _, _ = select.select([orders, woken], [], [])
-        if woken in ready:
-            with suppress(BlockingIOError):
-                os.read(woken, 4096)
-            _reap(say)
-        if orders in ready:
-            piece = os.read(orders, 1 << 20)
-            if not piece:
-                return
-            pending += piece
-            while b"\n" in pending:
-                line, _, pending = pending.partition(b"\n")
-                order = json.loads(line)
-                pid = os.fork()
-                if pid == 0:
-                    os.close(orders)
-                    os.close(woken)
-                    os.close(waker)
-                    _become(order)
-                say(pid=pid)
-
-
-def _reap(say: Any) -> None:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        say(ended=pid, code=os.waitstatus_to_exitcode(status))
-
-
 # ---------------------------------------------------------------------- the harness's side
-
-
-class Subject:
-    """One running keeper process."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.code: int | None = None
-        self._ended = threading.Event()
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self.code is None
-
-    def signal(self, number: int) -> None:
-        """Send a signal; nothing happens when it has ended."""
-        if self.running:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-
-    def wait(self, seconds: float) -> int | None:
-        """Exit code, negative for a signal; ``None`` when it did not end in time."""
-        self._ended.wait(seconds)
-        return self.code
-
-    def finish(self, code: int) -> None:
-        """Be told that it has ended."""
-        self.code = code
-        self._ended.set()
 
 
 class Nursery:
     """Starts keepers by forking; each costs a few milliseconds instead of a second."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.subject"],
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._lock = threading.Lock()
-        self._born: list[int] = []
-        self._arrived = threading.Condition()
-        self._children: dict[int, Subject] = {}
-        self._early: dict[int, int] = {}
-        self._ready = threading.Event()
-        threading.Thread(target=self._listen, name="nursery", daemon=True).start()
-        if not self._ready.wait(60):
-            raise RuntimeError("the keeper to fork did not start")
+        self._parent = Parent([sys.executable, "-m", "tests.faults.subject"], cwd=_ROOT)
+        self._parent.wait_ready(60)
 
-    def start(self, argv: list[str], *, out: Path, err: Path, clock: dict[str, float], **more: Any) -> Subject:
+    def start(self, argv: list[str], *, out: Path, err: Path, clock: dict[str, float], **more: Any) -> Child:
         """Start one keeper command."""
-        order = {"argv": argv, "out": str(out), "err": str(err), "clock": clock, **more}
-        with self._lock:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
-            with self._arrived:
-                if not self._arrived.wait_for(lambda: self._born, timeout=30):
-                    raise RuntimeError("the keeper to fork does not answer")
-                pid = self._born.pop(0)
-                subject = self._children[pid] = Subject(pid)
-                if pid in self._early:
-                    subject.finish(self._early.pop(pid))
-        return subject
+        return self._parent.start({"argv": argv, "out": str(out), "err": str(err), "clock": clock, **more})
 
     def close(self) -> None:
         """End everything."""
-        for child in self._children.values():
-            child.signal(signal.SIGKILL)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            word = json.loads(line)
-            with self._arrived:
-                if "ready" in word:
-                    self._ready.set()
-                elif "pid" in word:
-                    self._born.append(word["pid"])
-                elif word["ended"] in self._children:
-                    self._children[word["ended"]].finish(word["code"])
-                else:
-                    self._early[word["ended"]] = word["code"]
-                self._arrived.notify_all()
+        self._parent.close()
 
 
 if __name__ == "__main__":
-    serve()
+    serve(_import_all, _become)

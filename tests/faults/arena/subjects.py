@@ -16,9 +16,10 @@ from keeper.devnet.accounts import FARMER
 from tests.faults.arena import counter
 from tests.faults.arena.crew import Crew
 from tests.faults.arena.environment import arena_python
+from tests.faults.arena.patterns.forking import Child
 from tests.faults.arena.stage import BLOCK_WALL, HTTP_SECONDS, SCALE, Arena
 from tests.faults.stage import Knobs, config_text
-from tests.faults.subject import Nursery, Subject
+from tests.faults.subject import Nursery
 
 _SCRIPTS: Final = Path(__file__).parent / "patterns"
 #: Exit code of a keeper whose account another process holds.
@@ -86,8 +87,8 @@ class Scripted:
         total = INTENTS * workers
         #: The work is shared out: that is what a second worker is for.
         self.shares = [list(range(first, total, workers)) for first in range(workers)]
-        self._running: list[int] = []
-        self._killed: set[int] = set()
+        self._running: list[Child] = []
+        self._killed: set[Child] = set()
 
     def start(self) -> None:
         """Start every worker."""
@@ -96,23 +97,23 @@ class Scripted:
     def kill(self) -> None:
         """SIGKILL the first worker; it is started again."""
         self._killed.add(self._running[0])
-        self.crew.kill(self._running[0])
+        self._running[0].signal(signal.SIGKILL)
 
     def mind(self) -> None:
         """Restart what was killed."""
-        for index, pid in enumerate(self._running):
-            if pid in self._killed and self.crew.ended(pid):
+        for index, process in enumerate(self._running):
+            if process in self._killed and not process.running:
                 self._running[index] = self._launch(index)
 
     def finished(self) -> bool:
         """Whether every process has ended by itself."""
-        return all(self.crew.ended(pid) and pid not in self._killed for pid in self._running)
+        return all(not process.running and process not in self._killed for process in self._running)
 
     def stop(self) -> None:
         """Kill what still runs."""
-        for pid in self._running:
-            self.crew.kill(pid)
-            self.crew.wait(pid, 5)
+        for process in self._running:
+            process.signal(signal.SIGKILL)
+            process.wait(5)
 
     def counts(self) -> dict[str, int]:
         """By the counter contract."""
@@ -126,7 +127,7 @@ class Scripted:
         """What they wrote, for whoever looks into a run."""
         return "".join(file.read_text(errors="replace") for file in sorted(self.arena.folder.glob("worker*")))
 
-    def _launch(self, share: int) -> int:
+    def _launch(self, share: int) -> Child:
         folder = self.arena.folder
         orders = {
             "url": self.arena.proxy.url,
@@ -151,7 +152,7 @@ class Keeper:
         head, first, *_others = config.split("\n[[positions]]\n")
         self.config = arena.folder / "keeper.toml"
         self.config.write_text(f"{head}\n[[positions]]\n{first}")
-        self._running: list[Subject] = []
+        self._running: list[Child] = []
         self._killed = False
         #: Exit codes of those that had ended before they were asked to.
         self._refused: list[int | None] = []
@@ -203,7 +204,7 @@ class Keeper:
         """Its log."""
         return "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob("err-*")))
 
-    def _launch(self, index: int) -> Subject:
+    def _launch(self, index: int) -> Child:
         clock = {
             "epoch": float(self.places.epoch),
             "origin": self.arena.origin,

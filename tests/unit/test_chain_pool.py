@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from chain_fakes import Time
 from chain_kit import Events, stub
 
 from keeper.chain.endpoint import Endpoint
@@ -36,16 +37,6 @@ def nodes():
     yield made
     for node in made:
         node.server.__exit__()
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 @pytest.fixture

@@ -5,31 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+from journal_kit import LP, OWNER, settle
 
 from keeper.cli import execute as run
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.journal import AddAttempt, AddIntent, AddReceipt, Finalise, MarkBroadcast, Settle
-from keeper.domain.money import Address, Token
+from keeper.domain.money import Address
 from keeper.domain.plan import LegKind, Plan
 from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Purpose, Receipt
 from keeper.engine.pause import PAUSE, paused_text
 from keeper.store import open_store
-
-OWNER = Address("0x" + "11" * 20)
-LP = Token("bnb", Address("0x" + "22" * 20), "CAKE-BNB", 18)
-CONFIG = """
-[keeper]
-state = "state"
-[chains.bnb]
-rpc = ["https://rpc.example"]
-[[positions]]
-id = "cake-bnb"
-chain = "bnb"
-protocol = "masterchef"
-target = "0x4444444444444444444444444444444444444444"
-pid = 2
-owner = "0x1111111111111111111111111111111111111111"
-"""
 
 HARVEST = "2276bd6884594bac"
 GWEI = 10**9
@@ -37,8 +22,7 @@ GWEI = 10**9
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    (tmp_path / "keeper.toml").write_text(CONFIG)
-    monkeypatch.chdir(tmp_path)
+    settle(tmp_path, monkeypatch)
     opened = open_store(tmp_path / "state" / "keeper.db")
     plan = Plan("plan", "cake-bnb", "bnb", OWNER, (), (LP,), LP)
     opened.open_harvest(Harvest(HARVEST, "cake-bnb", "bnb", OWNER, HarvestState.OPEN, "plan", 1, 2, 3, 4, 5), plan)
@@ -104,8 +88,7 @@ def test_nothing_is_told_as_nothing(store, tmp_path, capsys):
 
 
 def test_without_a_journal_nothing_fails_and_none_is_made(tmp_path, monkeypatch, capsys):
-    (tmp_path / "keeper.toml").write_text(CONFIG)
-    monkeypatch.chdir(tmp_path)
+    settle(tmp_path, monkeypatch)
     assert shown(capsys, "tx", "list") == "nothing was ever sent\n"
     assert "no journal yet" in said(capsys, "tx", "show", "beef", code=2)
     assert "no journal yet" in said(capsys, "tx", "cancel", "beef", "--yes", code=2)

@@ -13,35 +13,22 @@ import time
 from dataclasses import replace
 
 import pytest
+from journal_kit import CONFIG, LP, OWNER, settle
 
 from keeper.cli import execute as run
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, DecisionNumbers, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import WAD, Address, Amount, Token
-from keeper.domain.observation import Accrual, Observation, Sample
+from keeper.domain.observation import Accrual, Observation
 from keeper.domain.plan import Plan
 from keeper.store import open_store
 
-OWNER = Address("0x" + "11" * 20)
-LP = Token("bnb", Address("0x" + "22" * 20), "CAKE-BNB", 18)
 CAKE = Token("bnb", Address("0x" + "33" * 20), "CAKE", 18)
 THEN = 1_700_000_000
 BLOCK = BlockRef("bnb", 45_102_331, "0x" + "ab" * 32, THEN)
 
-CONFIG = """
-[keeper]
-state = "state"
-[chains.bnb]
-rpc = ["https://rpc.example/secret-path-0123456789"]
-[[positions]]
-id = "cake-bnb"
-chain = "bnb"
-protocol = "masterchef"
-target = "0x4444444444444444444444444444444444444444"
-pid = 2
-owner = "0x1111111111111111111111111111111111111111"
-[[positions]]
+TWO = f"""{CONFIG}[[positions]]
 id = "other"
 chain = "bnb"
 protocol = "masterchef"
@@ -99,10 +86,8 @@ def harvest(number: int, state: HarvestState) -> Harvest:
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    (tmp_path / "keeper.toml").write_text(CONFIG)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
-    return tmp_path
+    return settle(tmp_path, monkeypatch, TWO)
 
 
 @pytest.fixture
@@ -121,7 +106,7 @@ def record(store, made: Decision) -> None:
         (Amount(CAKE, 931 * 10**16),),
         (Accrual(Amount(CAKE, 10**21)),),
     )
-    store.record_samples([Sample(seen, made.numbers)])
+    store.record_observation(seen, made.numbers.reward_usd if made.numbers else 0, 11 * 10**7)
 
 
 def close(store, done: Harvest) -> None:
@@ -302,7 +287,7 @@ def test_an_empty_ledger_says_of_what_and_an_unknown_position_is_told(store, cap
 
 def test_the_ledger_of_a_position_that_left_the_config_is_still_there(home, store, capsys):
     close(store, harvest(1, HarvestState.DONE))
-    (home / "keeper.toml").write_text(CONFIG.replace('id = "cake-bnb"', 'id = "renamed"'))
+    (home / "keeper.toml").write_text(TWO.replace('id = "cake-bnb"', 'id = "renamed"'))
     assert "1 compound:" in shown(capsys, "ledger", "--position", "cake-bnb")
 
 

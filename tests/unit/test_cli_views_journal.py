@@ -20,7 +20,7 @@ from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, DecisionNumbers, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import WAD, Address, Amount, Token
-from keeper.domain.observation import Accrual, Observation
+from keeper.domain.observation import Accrual, Observation, Sample
 from keeper.domain.plan import Plan
 from keeper.store import open_store
 
@@ -106,7 +106,7 @@ def record(store, made: Decision) -> None:
         (Amount(CAKE, 931 * 10**16),),
         (Accrual(Amount(CAKE, 10**21)),),
     )
-    store.record_observation(seen, made.numbers.reward_usd if made.numbers else 0, 11 * 10**7)
+    store.record_samples([Sample(seen, made.numbers)])
 
 
 def close(store, done: Harvest) -> None:

@@ -27,13 +27,18 @@ and only j's from it on are looked at: O(N * interval). With impact and a moving
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keeper.backtest.paths import Floats
 from keeper.backtest.world import Ints, World, net, take
 
 __all__ = ["Foresight", "foresight", "quadratic"]
+
+#: Steps by step and lane, in as little room as they need.
+Steps: TypeAlias = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def _join(world: World, found: list[tuple[Ints, Foresight]]) -> Foresight:
     return Foresight(wealth, harvests, paid, tuple(schedule))
 
 
-def _backtrack(world: World, wealth: Floats, before: Ints) -> Foresight:
+def _backtrack(world: World, wealth: Floats, before: Steps) -> Foresight:
     """Follow each lane's best from its end; ``before[k]`` is the best harvest before one at k, 0 the start."""
     schedule = []
     for lane, end in enumerate(world.end.tolist()):
@@ -107,18 +112,18 @@ def _backtrack(world: World, wealth: Floats, before: Ints) -> Foresight:
     return Foresight(wealth, np.array([len(s) for s in schedule], dtype=np.int64), np.array(paid), tuple(schedule))
 
 
-def _scan_on(world: World) -> tuple[Floats, Ints]:
+def _scan_on(world: World) -> tuple[Floats, Steps]:
     return _scan(world, monotone=True)
 
 
-def _scan(world: World, *, monotone: bool = False) -> tuple[Floats, Ints]:
+def _scan(world: World, *, monotone: bool = False) -> tuple[Floats, Steps]:
     """Look at every earlier harvest, or at those from the last best on; return wealth and each step's predecessor."""
     accrued = np.ascontiguousarray(world.accrued()[:, world.rate_of].T) * world.scale[:, None]
     prices = world.prices[:, world.price_of]
     costs = world.gas[:, world.gas_of] * world.cost
     stake = np.empty((world.lanes, world.steps + 1))
     stake[:, 0] = world.principal
-    before = np.zeros((world.steps + 1, world.lanes), dtype=np.int64)
+    before = np.zeros((world.steps + 1, world.lanes), dtype=np.int32)
     wealth, rows = np.zeros(world.lanes), np.arange(world.lanes)
     low = 0
     for k in range(1, world.steps + 1):
@@ -136,11 +141,11 @@ def _scan(world: World, *, monotone: bool = False) -> tuple[Floats, Ints]:
     return wealth, before
 
 
-def _by_hull(world: World) -> tuple[Floats, Ints]:
+def _by_hull(world: World) -> tuple[Floats, Steps]:
     """Keep the hull of each lane; return wealth and each step's predecessor."""
     accrued = world.accrued()
     hull = _start(world)
-    before = np.zeros((world.steps + 1, world.lanes), dtype=np.int64)
+    before = np.zeros((world.steps + 1, world.lanes), dtype=np.int32)
     wealth, rows = np.zeros(world.lanes), np.arange(world.lanes)
     for k in range(1, world.steps + 1):
         grown = accrued[k, world.rate_of] * world.scale

@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "recover": ("keeper.cli.recover:command", "Rebuild a lost journal from the chain."),
     "unblock": ("keeper.cli.unblock:command", "Clear a halt after you have looked at its cause."),
     "protocols": ("keeper.cli.protocols:command", "List protocols, exchanges and price sources."),
+    "bench": ("keeper.cli.bench:command", "Race policies against perfect foresight."),
     "demo": ("keeper.cli.demo:command", "Watch a month of compounding on a local chain."),
 }
 

@@ -36,8 +36,11 @@ GAS_EVERY_SECONDS: Final = 3600
 
 _DAY: Final = 86_400
 
-#: From this age on (seconds), one sample is kept in each stretch of so many seconds. Oldest first.
-TIERS: Final = ((90 * _DAY, 6 * 3600), (7 * _DAY, 3600), (0, KEPT_EVERY_SECONDS))
+#: From these ages on (seconds), one sample is kept in each stretch of so many seconds.
+_OLD: Final = 7 * _DAY
+_HOURLY: Final = 3600
+_ANCIENT: Final = 90 * _DAY
+_SPARSE: Final = 6 * 3600
 
 #: Positions whose history is thinned in one commit: the journal's own writes wait no longer than that.
 _AT_ONCE: Final = 100
@@ -61,13 +64,20 @@ SELECT (SELECT seq FROM samples s WHERE s.position_id = h.position_id AND s.time
 FROM harvests h WHERE h.position_id = :position AND h.started_at >= :oldest AND h.state <> 'cancelled'
 """)
 
-#: All but the first sample of each stretch of time.
-_CROWDED: Final = sa.text("""
-SELECT seq FROM (
-    SELECT seq, row_number() OVER (PARTITION BY timestamp / :every ORDER BY timestamp, seq) AS place
-    FROM samples WHERE position_id = :position AND timestamp >= :start AND timestamp < :stop
-) WHERE place > 1
+#: What is too old, and all but the first sample of each stretch of time.
+_SUPERFLUOUS: Final = sa.text("""
+SELECT seq, timestamp < :oldest FROM (
+    SELECT seq, timestamp, stretch, lag(stretch) OVER (ORDER BY timestamp, seq) AS before FROM (
+        SELECT seq, timestamp, CASE
+            WHEN timestamp < :oldest THEN -1
+            WHEN timestamp < :ancient THEN timestamp - timestamp % :sparse
+            WHEN timestamp < :old THEN timestamp - timestamp % :hourly
+            ELSE timestamp - timestamp % :young END AS stretch
+        FROM samples WHERE position_id = :position
+    )
+) WHERE timestamp < :oldest OR stretch = before
 """)
+_DELETE: Final = Prepared(samples.delete().where(samples.c.seq == sa.bindparam("gone")))
 
 
 def record_samples(db: Database, batch: Sequence[Sample]) -> None:
@@ -154,30 +164,26 @@ def thin(db: Database, now: int, keep_seconds: int) -> int:
     """
     with db.read() as connection:
         positions = connection.execute(sa.select(latest_observations.c.position_id)).scalars().all()
-    oldest, gone = now - keep_seconds, 0
+    oldest, total = now - keep_seconds, 0
     for start in range(0, len(positions), _AT_ONCE):
-        with db.write() as connection:
-            for position in positions[start : start + _AT_ONCE]:
-                gone += _thin_one(connection, position, now, oldest)
+        # Found by reading alone, so that nobody who writes waits for it.
+        with db.read() as connection:
+            each = [_superfluous(connection, name, now, oldest) for name in positions[start : start + _AT_ONCE]]
+        gone = [{"gone": seq} for found in each for seq in found]
+        if gone:
+            with db.write() as connection:
+                _DELETE.run_many(connection, gone)
+        total += len(gone)
     with db.write() as connection:
-        return gone + connection.execute(gas_samples.delete().where(gas_samples.c.timestamp < oldest)).rowcount
+        return total + connection.execute(gas_samples.delete().where(gas_samples.c.timestamp < oldest)).rowcount
 
 
-def _thin_one(connection: sa.Connection, position: str, now: int, oldest: int) -> int:
-    mine = samples.c
-    old = samples.delete().where(mine.position_id == position, mine.timestamp < oldest)
-    gone = connection.execute(old).rowcount
+def _superfluous(connection: sa.Connection, position: str, now: int, oldest: int) -> list[int]:
+    """Find what may go of one position."""
     beside = connection.execute(_BESIDE_HARVESTS, {"position": position, "oldest": oldest})
     stays = {seq for pair in beside for seq in pair}
-    start = oldest
-    crowded: list[int] = []
-    for age, every in TIERS:
-        # Whole stretches only: a stretch that grows old piece by piece would keep one sample of each piece.
-        stop = (now - age) // every * every if age else now
-        span = {"position": position, "every": every, "start": start, "stop": stop}
-        crowded += connection.execute(_CROWDED, span).scalars() if stop > start else ()
-        start = max(start, stop)
-    dropped = [{"gone": seq} for seq in crowded if seq not in stays]
-    if dropped:
-        connection.execute(samples.delete().where(mine.seq == sa.bindparam("gone")), dropped)
-    return gone + len(dropped)
+    # Whole stretches only: one that grew old piece by piece would keep a sample of each piece.
+    ends = {"old": (now - _OLD) // _HOURLY * _HOURLY, "ancient": (now - _ANCIENT) // _SPARSE * _SPARSE}
+    steps = {"young": KEPT_EVERY_SECONDS, "hourly": _HOURLY, "sparse": _SPARSE}
+    found = connection.execute(_SUPERFLUOUS, {"position": position, "oldest": oldest, **ends, **steps})
+    return [seq for seq, too_old in found if too_old or seq not in stays]

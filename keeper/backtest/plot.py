@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-#: Okabe and Ito's palette for every kind of sight, without black and yellow, which a page may swallow.
-_COLOURS: Final = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: keeper's own line.
+_OWN: Final = "#D55E00"
+
+#: The others': Okabe and Ito's palette for every kind of sight, without what a white or a black page would swallow.
+_COLOURS: Final = ("#2E86C1", "#009E73", "#CC79A7", "#D99000", "#56A4D9")
 
 #: Axes and words; reads on white and on black.
 _INK: Final = "#808080"
@@ -59,30 +63,44 @@ def draw(report: Report, file: Path) -> None:
 
 
 def _lines(axes: Any, report: Report) -> None:
-    rows = [row.score for row in report.rows if row.score.name not in _LEFT_OUT]
-    ends = []
-    for place, score in enumerate(sorted(rows, key=lambda s: -s.score)):
+    """Draw and name every line: where it begins, or, if that is below the picture, where it comes in."""
+    rows = sorted((row.score for row in report.rows if row.score.name not in _LEFT_OUT), key=lambda s: -s.score)
+    begin: list[tuple[list[tuple[float, float]], dict[str, str]]] = []
+    enter: list[tuple[list[tuple[float, float]], dict[str, str]]] = []
+    for place, score in enumerate(rows):
         own = score.name == DEFAULT
-        xs = [float(label) for label, _ in score.bins]
-        ys = [max(mean, _FLOOR - 0.05) for _, mean in score.bins]
-        colour = _COLOURS[place % len(_COLOURS)]
-        style = ("-", "--", ":")[place // len(_COLOURS) % 3]
-        axes.plot(xs, ys, style, color=colour, linewidth=3 if own else 1.4, zorder=3 if own else 2)
-        ends.append((ys[0], xs[0], f"{score.name}  {score.score:.3f}", colour, own))
-    for height, (_, x, text, colour, own) in zip(_spread([e[0] for e in ends]), ends, strict=True):
-        weight = "bold" if own else "normal"
-        axes.annotate(
-            text,
-            (x, height),
-            xytext=(-8, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            color=colour,
-            weight=weight,
-            fontsize=9,
-            annotation_clip=False,
-        )
+        colour = _OWN if own else _COLOURS[place % len(_COLOURS)]
+        style = "-" if own else ("-", "--", ":")[place // len(_COLOURS) % 3]
+        points = [(float(label), mean) for label, mean in score.bins]
+        axes.plot(*zip(*points, strict=True), style, color=colour, linewidth=3 if own else 1.4, zorder=3 if own else 2)
+        name = {"text": f"{score.name}  {score.score:.3f}", "color": colour, "weight": "bold" if own else "normal"}
+        (begin if points[0][1] >= _FLOOR else enter).append((points, name))
+    for (points, name), height in zip(begin, _spread([points[0][1] for points, _ in begin]), strict=True):
+        _name(axes, name, (points[0][0], height), (-8, 0), "right")
+    for place, (points, name) in enumerate(enter):
+        height = _FLOOR + 0.04 + 0.08 * (len(enter) - 1 - place)
+        _name(axes, name, (_reaches(points, height), height), (5, 0), "left")
+
+
+def _name(axes: Any, name: dict[str, str], at: tuple[float, float], offset: tuple[int, int], side: str) -> None:
+    axes.annotate(
+        xy=at,
+        xytext=offset,
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        fontsize=9,
+        annotation_clip=False,
+        **name,
+    )
+
+
+def _reaches(points: list[tuple[float, float]], height: float) -> float:
+    """Return where on the (logarithmic) axis a line comes up to a height for the first time; its end if it does not."""
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if y0 < height <= y1:
+            return float(x0 * (x1 / x0) ** ((height - y0) / (y1 - y0)))
+    return points[-1][0]
 
 
 def _spread(heights: list[float]) -> list[float]:

@@ -9,8 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from keeper.config.catalogue import Catalogue
+from keeper.errors import ConfigError
+from keeper.strategy.policy import Policy
 
-__all__ = ["Plugins", "discover", "installed_catalogue"]
+__all__ = ["Plugins", "discover", "installed_catalogue", "load_policies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,27 @@ def installed_catalogue() -> Catalogue:
         prices={name: plugin.params for name, plugin in discover("keeper.prices").found.items()},
         policies=_policies(),
     )
+
+
+def load_policies() -> Mapping[str, Policy]:
+    """Load every installed policy, keeper's own among them, by name.
+
+    Raises:
+        ConfigError: naming a plugin that does not load, or is no policy of that name.
+    """
+    plugins = discover("keeper.policies")
+    broken = dict(plugins.broken)
+    for name, found in plugins.found.items():
+        if not isinstance(found, Policy) or found.name != name:
+            broken[name] = f"it gives {type(found).__name__}, which is no policy named {name}"
+    if broken:
+        raise ConfigError(
+            [
+                f"plugin {name} of keeper.policies does not load ({why}); fix or uninstall it"
+                for name, why in sorted(broken.items())
+            ]
+        )
+    return plugins.found
 
 
 def _policies() -> frozenset[str] | None:

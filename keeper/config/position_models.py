@@ -34,15 +34,16 @@ __all__ = [
 ]
 
 _YEAR = 365 * 86_400
-#: What names of policies and batches are made of.
+#: What names of batches are made of; those of policies may say more, as ``r>6g`` does.
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+_POLICY = r"^[a-z0-9][a-z0-9_.>-]{0,62}$"
 _THOUSAND = UsdWad(10**21)
 
 
 class StrategyConfig(Table):
     """``[strategy]``: when to compound, for every position that does not say otherwise."""
 
-    policy: Text = Field("rule", pattern=_NAME, description="Policy that says when; `rule` is keeper's own.")
+    policy: Text = Field("rule", pattern=_POLICY, description="Policy that says when; `rule` is keeper's own.")
     risk_factor: RiskBps = Field(
         written("1.0"), description="Scales the threshold; lower harvests earlier (0.5 to 1.0)."
     )
@@ -132,7 +133,7 @@ class PositionConfig(Table):
     route: RouteConfig | None = Field(
         None, description="How rewards become what is staked; not needed when they already are."
     )
-    policy: Text | None = Field(None, pattern=_NAME, description="Policy that says when; else `[strategy]`'s.")
+    policy: Text | None = Field(None, pattern=_POLICY, description="Policy that says when; else `[strategy]`'s.")
     risk_factor: RiskBps = Field(
         written("1.0"), description="Scales the threshold; lower harvests earlier (0.5 to 1.0); else `[strategy]`'s."
     )

@@ -38,7 +38,7 @@ _BOUND: Final[Mapping[str, tuple[str, str]]] = {
 _SHAPES: Final[Mapping[str, str]] = {
     "id": "lower-case letters, digits, dots and dashes, at most 63",
     "variable": "letters, digits and _",
-    "policy": "lower-case letters, digits, dashes and _, at most 63",
+    "policy": "lower-case letters, digits and -_.>, at most 63",
     "batch": "lower-case letters, digits, dashes and _, at most 63",
     "currency": "three to six capital letters",
 }

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_strategy", "payout_clash", "unknown_policies"]
 
+#: A policy that needs no entry: harvest at so many times the cost.
+_MULTIPLE: Final = re.compile(r"r>\d{0,9}(\.\d{1,3})?g\Z")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 
 
@@ -76,7 +78,7 @@ def _policies(problems: Problems, known: Collection[str], own: list[str], chosen
             problems.add(("policies", name), "is the name of a policy that keeper or a plugin brings; choose another")
     names = sorted({*known, *own})
     for path, name in chosen.items():
-        if name not in names:
+        if name not in names and not _MULTIPLE.match(name):
             hint = nearest(name, names)
             advice = f'did you mean "{hint}"?' if hint else f"known: {', '.join(names)}"
             problems.add(path, f"no such policy; {advice}, or add [policies.{name}] with its command")

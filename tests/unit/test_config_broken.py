@@ -542,6 +542,7 @@ def test_every_mistake_names_file_and_key_and_helps(case: Case, place: Path) -> 
         ('policy = "dally"', "positions[0].policy", 'did you mean "daily"?'),
         ('policy = "mne"\n[policies.mine]\ncommand = ["x"]', "positions[0].policy", 'did you mean "mine"?'),
         ('[policies.daily]\ncommand = ["x"]', "policies.daily", "is the name of a policy that keeper"),
+        ('policy = "r>6"', "positions[0].policy", "no such policy"),
     ],
 )
 def test_policies_are_checked_where_their_names_are_known(new: str, key: str, says: str, place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from keeper.cli.output import jsonable
 from keeper.config.catalogue import Catalogue
 from keeper.config.loader import Loaded, load
+from keeper.config.plugins import Plugins, installed_catalogue, load_policies
 from keeper.config.show import rows, toml
 from keeper.domain.money import Address
 from keeper.domain.position import RewardsEnd, StrategyOptions
 from keeper.errors import ConfigError
+from keeper.policies.builtin import rule as load_rule
 from keeper.ports import ParamSpec
 
 FARM = Address("0x" + "a1" * 20)
@@ -249,3 +252,27 @@ def test_a_payout_to_the_keys_own_account_is_refused_as_soon_as_the_key_is_known
     assert found.positions({"me": FRIEND})[0].options.payout_to == OWNER
     with pytest.raises(ConfigError, match=r"positions\[0\].payout.to: is the owner's own account"):
         found.positions({"me": OWNER})
+
+
+def test_every_installed_policy_may_be_named_and_any_multiple_of_the_cost() -> None:
+    installed = load_policies()
+
+    assert installed["rule"].name == "rule"
+    assert set(installed) == installed_catalogue().policies
+    for name in (*installed, "r>37g", "r>2.5g"):
+        text = BASE + WATCHED + f'policy = "{name}"\n'
+        Path("keeper.toml").write_text(text)
+        assert load((), {}, catalogue=replace(CATALOGUE, policies=frozenset(installed)), dotenv=None, secrets=False)
+
+
+def test_a_plugin_that_is_no_policy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "keeper.config.plugins.discover",
+        lambda _: Plugins({"mine": object(), "rule": load_rule()}, {"bad": "Oops: no"}),
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_policies()
+
+    bad, mine = caught.value.problems
+    assert "plugin bad of keeper.policies does not load (Oops: no)" in bad
+    assert "it gives object, which is no policy named mine" in mine

@@ -38,7 +38,7 @@ class Teller:
             if self._told is not None and now - self._told < _EVERY:
                 return
             self._told = now
-        self._emit(EventName.POLICY_FAILED, Level.WARNING, error=what, next=advice)
+        self._emit(EventName.POLICY_FAILED, Level.WARNING, policy=self._name, error=what, next=advice)
 
     def fine(self) -> None:
         """Tell that it answers again, if it was told that it did not."""
@@ -46,11 +46,11 @@ class Teller:
             if self._told is None:
                 return
             self._told = None
-        self._emit(EventName.POLICY_RECOVERED, Level.INFO)
+        self._emit(EventName.POLICY_RECOVERED, policy=self._name)
 
     def said(self, text: str) -> None:
         """Pass on what it wrote for people."""
-        self._emit(EventName.POLICY_SAID, Level.INFO, text=self.clean(text))
+        self._emit(EventName.POLICY_SAID, policy=self._name, text=self.clean(text))
 
-    def _emit(self, name: EventName, level: Level, **fields: str) -> None:
-        self._events.emit(Event(name, level, {"policy": self._name, **fields}))
+    def _emit(self, name: EventName, level: Level = Level.INFO, **fields: str) -> None:
+        self._events.emit(Event(name, level, fields))

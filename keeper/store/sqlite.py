@@ -11,20 +11,11 @@ from pathlib import Path
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision
 from keeper.domain.harvest import Harvest, LedgerEntry
-from keeper.domain.journal import (
-    AddAttempt,
-    AddIntent,
-    AddReceipt,
-    Change,
-    MarkBroadcast,
-    Reopen,
-    Settle,
-    Track,
-)
-from keeper.domain.money import NO_USD, Address, UsdWad
+from keeper.domain.journal import Change, Track
+from keeper.domain.money import Address, UsdWad
 from keeper.domain.observation import Observation, Sample
 from keeper.domain.plan import Plan
-from keeper.domain.transaction import Attempt, FeeQuote, Intent, IntentState, Receipt
+from keeper.domain.transaction import Attempt, FeeQuote, Intent, Receipt
 from keeper.store import floors, harvests, history, journal, leases, samples
 from keeper.store.changes import apply
 from keeper.store.database import Database
@@ -61,30 +52,6 @@ class SqliteStore:
     def apply(self, changes: Sequence[Change]) -> None:
         """Make all changes in this order in one commit, or none."""
         apply(self._db, changes)
-
-    def add_intent(self, intent: Intent) -> None:
-        """Record one leg."""
-        self.apply([AddIntent(intent)])
-
-    def add_attempt(self, attempt: Attempt, *, max_fee_usd: UsdWad = NO_USD) -> None:
-        """Record signed raw bytes before anything is sent."""
-        self.apply([AddAttempt(attempt, max_fee_usd)])
-
-    def mark_broadcast(self, intent_id: str, tx_hash: str) -> None:
-        """The raw bytes left, or may have left."""
-        self.apply([MarkBroadcast(intent_id, tx_hash)])
-
-    def add_receipt(self, intent_id: str, receipt: Receipt, *, cost_usd: UsdWad = NO_USD) -> None:
-        """Mined, not yet confirmed."""
-        self.apply([AddReceipt(intent_id, receipt, cost_usd)])
-
-    def settle(self, intent_id: str, state: IntentState) -> None:
-        """CONFIRMED, REVERTED or CANCELLED."""
-        self.apply([Settle(intent_id, state)])
-
-    def reopen(self, intent_id: str) -> None:
-        """A reorg took the receipt away."""
-        self.apply([Reopen(intent_id)])
 
     def close_harvest(self, harvest: Harvest, entries: Sequence[LedgerEntry]) -> None:
         """Record outcome and ledger in one commit."""

@@ -10,16 +10,7 @@ import pytest
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
-from keeper.domain.journal import (
-    AddAttempt,
-    AddIntent,
-    AddReceipt,
-    Finalise,
-    MarkBroadcast,
-    Reopen,
-    Settle,
-    Track,
-)
+from keeper.domain.journal import AddAttempt, AddIntent, AddReceipt, Finalise, MarkBroadcast, Reopen, Settle, Track
 from keeper.domain.money import Address, Amount, Token, UsdWad, usd
 from keeper.domain.observation import Accrual, Observation, Sample
 from keeper.domain.plan import Leg, LegKind, MinOut, Patch, Plan, Share
@@ -192,37 +183,37 @@ def observation(at=1_700_000_000, position="farm", pending=5) -> Observation:
 
 def to_planned(store: Store) -> None:
     store.open_harvest(harvest(), plan())
-    store.add_intent(intent())
+    store.apply([AddIntent(intent())])
 
 
 def to_signed(store: Store) -> None:
     to_planned(store)
-    store.add_attempt(attempt(), max_fee_usd=usd(2))
+    store.apply([AddAttempt(attempt(), usd(2))])
 
 
 def to_broadcast(store: Store) -> None:
     to_signed(store)
-    store.mark_broadcast("h1-i0", attempt().hash)
+    store.apply([MarkBroadcast("h1-i0", attempt().hash)])
 
 
 def to_mined(store: Store, status=1) -> None:
     to_broadcast(store)
-    store.add_receipt("h1-i0", receipt(attempt(), status), cost_usd=usd(1))
+    store.apply([AddReceipt("h1-i0", receipt(attempt(), status), usd(1))])
 
 
 def to_confirmed(store: Store) -> None:
     to_mined(store)
-    store.settle("h1-i0", IntentState.CONFIRMED)
+    store.apply([Settle("h1-i0", IntentState.CONFIRMED)])
 
 
 def to_reverted(store: Store) -> None:
     to_mined(store, status=0)
-    store.settle("h1-i0", IntentState.REVERTED)
+    store.apply([Settle("h1-i0", IntentState.REVERTED)])
 
 
 def to_cancelled(store: Store) -> None:
     to_broadcast(store)
-    store.settle("h1-i0", IntentState.CANCELLED)
+    store.apply([Settle("h1-i0", IntentState.CANCELLED)])
 
 
 REACH: dict[IntentState, Callable[[Store], None]] = {
@@ -259,16 +250,16 @@ def test_settling_follows_the_table(store, before, after):
     REACH[before](store)
 
     if after is IntentState.REVERTED and before is IntentState.MINED:
-        store.add_receipt("h1-i0", receipt(attempt(), status=0))
+        store.apply([AddReceipt("h1-i0", receipt(attempt(), status=0))])
     if after is IntentState.CANCELLED and before is IntentState.MINED:
-        store.reopen("h1-i0")
+        store.apply([Reopen("h1-i0")])
         store.apply([AddAttempt(cancel()), AddReceipt("h1-i0", receipt(cancel()))])
     if after in INTENT_TRANSITIONS[before]:
-        store.settle("h1-i0", after)
+        store.apply([Settle("h1-i0", after)])
         assert state_of(store) is after
     else:
         with pytest.raises(IllegalTransition):
-            store.settle("h1-i0", after)
+            store.apply([Settle("h1-i0", after)])
         assert state_of(store) is before
 
 
@@ -277,7 +268,7 @@ def test_settling_against_the_receipt_is_refused(store, status, claimed):
     to_mined(store, status)
 
     with pytest.raises(IllegalTransition, match="status"):
-        store.settle("h1-i0", claimed)
+        store.apply([Settle("h1-i0", claimed)])
     assert state_of(store) is IntentState.MINED
 
 
@@ -286,12 +277,12 @@ def test_reopening_follows_the_table(store, before):
     REACH[before](store)
 
     if IntentState.BROADCAST in INTENT_TRANSITIONS[before] and before is not IntentState.SIGNED:
-        store.reopen("h1-i0")
+        store.apply([Reopen("h1-i0")])
         assert state_of(store) is IntentState.BROADCAST
         assert store.receipt_of("h1-i0") is None
     else:
         with pytest.raises(IllegalTransition):
-            store.reopen("h1-i0")
+            store.apply([Reopen("h1-i0")])
         assert state_of(store) is before
 
 
@@ -299,7 +290,7 @@ def test_settling_to_a_state_on_the_way_is_refused(store):
     to_signed(store)
 
     with pytest.raises(IllegalTransition):
-        store.settle("h1-i0", IntentState.MINED)
+        store.apply([Settle("h1-i0", IntentState.MINED)])
 
 
 # ------------------------------------------------------------------ journal
@@ -318,15 +309,15 @@ def test_an_intent_key_is_unique_for_ever(store):
     to_confirmed(store)
 
     with pytest.raises(IllegalTransition):
-        store.add_intent(replace(intent(), id="another"))
+        store.apply([AddIntent(replace(intent(), id="another"))])
 
 
 def test_two_intents_never_share_a_nonce(store):
     to_cancelled(store)
-    store.add_intent(intent(1))
+    store.apply([AddIntent(intent(1))])
 
     with pytest.raises(IllegalTransition):
-        store.add_attempt(attempt("h1-i1", nonce=7))
+        store.apply([AddAttempt(attempt("h1-i1", nonce=7))])
 
     assert store.intents("h1")[1].nonce is None
     assert store.attempts("h1-i1") == []
@@ -334,11 +325,11 @@ def test_two_intents_never_share_a_nonce(store):
 
 def test_the_same_nonce_is_free_on_another_chain_and_for_another_sender(store):
     to_signed(store)
-    store.add_intent(intent(1, chain_id=10))
-    store.add_intent(intent(2, sender=FARM))
+    store.apply([AddIntent(intent(1, chain_id=10))])
+    store.apply([AddIntent(intent(2, sender=FARM))])
 
-    store.add_attempt(attempt("h1-i1", nonce=7))
-    store.add_attempt(attempt("h1-i2", nonce=7))
+    store.apply([AddAttempt(attempt("h1-i1", nonce=7))])
+    store.apply([AddAttempt(attempt("h1-i2", nonce=7))])
 
     assert [i.nonce for i in store.intents("h1")] == [7, 7, 7]
 
@@ -348,12 +339,12 @@ def test_an_intent_starts_planned_without_a_nonce(store):
 
     for wrong in (intent(state=IntentState.SIGNED), intent(nonce=3)):
         with pytest.raises(IllegalTransition):
-            store.add_intent(wrong)
+            store.apply([AddIntent(wrong)])
 
 
 def test_an_intent_belongs_to_a_harvest(store):
     with pytest.raises(IllegalTransition):
-        store.add_intent(intent())
+        store.apply([AddIntent(intent())])
 
 
 def test_a_fee_bump_keeps_the_nonce_and_waits_for_the_first_to_leave(store):
@@ -361,11 +352,11 @@ def test_a_fee_bump_keeps_the_nonce_and_waits_for_the_first_to_leave(store):
     bump = attempt(number=1, max_fee_wei=40 * 10**9)
 
     with pytest.raises(IllegalTransition):
-        store.add_attempt(bump)
-    store.mark_broadcast("h1-i0", attempt().hash)
+        store.apply([AddAttempt(bump)])
+    store.apply([MarkBroadcast("h1-i0", attempt().hash)])
     with pytest.raises(IllegalTransition):
-        store.add_attempt(replace(bump, nonce=8))
-    store.add_attempt(bump)
+        store.apply([AddAttempt(replace(bump, nonce=8))])
+    store.apply([AddAttempt(bump)])
 
     assert [a.state for a in store.attempts("h1-i0")] == [AttemptState.BROADCAST, AttemptState.SIGNED]
     assert state_of(store) is IntentState.BROADCAST
@@ -376,25 +367,25 @@ def test_nothing_is_signed_for_an_intent_that_is_over(store, state):
     REACH[state](store)
 
     with pytest.raises(IllegalTransition):
-        store.add_attempt(attempt(number=1))
+        store.apply([AddAttempt(attempt(number=1))])
 
 
 def test_one_transaction_belongs_to_one_intent(store):
     to_broadcast(store)
-    store.add_intent(intent(1))
+    store.apply([AddIntent(intent(1))])
 
     with pytest.raises(IllegalTransition):
-        store.add_attempt(attempt("h1-i1", nonce=8, hash=attempt().hash))
+        store.apply([AddAttempt(attempt("h1-i1", nonce=8, hash=attempt().hash))])
     with pytest.raises(IllegalTransition):
-        store.mark_broadcast("h1-i1", attempt().hash)
+        store.apply([MarkBroadcast("h1-i1", attempt().hash)])
     with pytest.raises(IllegalTransition):
-        store.add_receipt("h1-i1", receipt(attempt()))
+        store.apply([AddReceipt("h1-i1", receipt(attempt()))])
 
 
 def test_sending_again_changes_nothing(store):
     to_mined(store)
 
-    store.mark_broadcast("h1-i0", attempt().hash)
+    store.apply([MarkBroadcast("h1-i0", attempt().hash)])
 
     assert state_of(store) is IntentState.MINED
     assert store.attempts("h1-i0")[0].state is AttemptState.MINED
@@ -403,12 +394,12 @@ def test_sending_again_changes_nothing(store):
 def test_the_mined_attempt_replaces_the_others_and_a_reorg_brings_them_back(store):
     to_broadcast(store)
     bump = attempt(number=1)
-    store.add_attempt(bump)
-    store.mark_broadcast("h1-i0", bump.hash)
+    store.apply([AddAttempt(bump)])
+    store.apply([MarkBroadcast("h1-i0", bump.hash)])
 
-    store.add_receipt("h1-i0", receipt(bump))
+    store.apply([AddReceipt("h1-i0", receipt(bump))])
     mined = [a.state for a in store.attempts("h1-i0")]
-    store.reopen("h1-i0")
+    store.apply([Reopen("h1-i0")])
     back = [a.state for a in store.attempts("h1-i0")]
 
     assert mined == [AttemptState.REPLACED, AttemptState.MINED]
@@ -419,8 +410,8 @@ def test_a_later_receipt_replaces_the_earlier_one(store):
     to_mined(store)
     moved = receipt(attempt(), block=105, fork="cc")
 
-    store.add_receipt("h1-i0", moved)
-    store.add_receipt("h1-i0", moved)
+    store.apply([AddReceipt("h1-i0", moved)])
+    store.apply([AddReceipt("h1-i0", moved)])
 
     assert store.receipt_of("h1-i0") == moved
 
@@ -739,10 +730,10 @@ def test_a_lease_given_up_lets_others_sign(store, other):
 def test_spending_counts_caps_in_flight_then_what_it_really_cost(store):
     to_signed(store)
     signed = store.spent_usd("local", OWNER, 0)
-    store.mark_broadcast("h1-i0", attempt().hash)
-    store.add_attempt(attempt(number=1), max_fee_usd=usd(3))
+    store.apply([MarkBroadcast("h1-i0", attempt().hash)])
+    store.apply([AddAttempt(attempt(number=1), usd(3))])
     bumped = store.spent_usd("local", OWNER, 0)
-    store.add_receipt("h1-i0", receipt(attempt(), status=0), cost_usd=usd(1))
+    store.apply([AddReceipt("h1-i0", receipt(attempt(), status=0), usd(1))])
     mined = store.spent_usd("local", OWNER, 0)
 
     assert (signed, bumped, mined) == (usd(2), usd(3), usd(1))
@@ -750,8 +741,8 @@ def test_spending_counts_caps_in_flight_then_what_it_really_cost(store):
 
 def test_spending_forgets_yesterday_but_not_what_is_in_flight(store, clock):
     to_mined(store)
-    store.add_intent(intent(1))
-    store.add_attempt(attempt("h1-i1", nonce=8), max_fee_usd=usd(5))
+    store.apply([AddIntent(intent(1))])
+    store.apply([AddAttempt(attempt("h1-i1", nonce=8), usd(5))])
 
     clock.seconds += 86_400
 
@@ -762,7 +753,7 @@ def test_spending_forgets_yesterday_but_not_what_is_in_flight(store, clock):
 def test_a_reorg_turns_a_cost_back_into_a_cap(store):
     to_mined(store)
 
-    store.reopen("h1-i0")
+    store.apply([Reopen("h1-i0")])
 
     assert store.spent_usd("local", OWNER, 0) == usd(2)
 
@@ -835,11 +826,11 @@ def test_a_reorg_reverses_the_ledger_and_the_harvest_can_close_again(store):
     to_confirmed(store)
     store.close_harvest(done(), [entry(attempt())])
 
-    store.reopen("h1-i0")
+    store.apply([Reopen("h1-i0")])
     reversed_rows = store.ledger()
     reopened = [h.id for h, _ in store.open_harvests("local", OWNER)]
-    store.add_receipt("h1-i0", receipt(attempt(), block=103, fork="dd"))
-    store.settle("h1-i0", IntentState.CONFIRMED)
+    store.apply([AddReceipt("h1-i0", receipt(attempt(), block=103, fork="dd"))])
+    store.apply([Settle("h1-i0", IntentState.CONFIRMED)])
     store.close_harvest(done(), [entry(attempt(), block_number=103)])
 
     assert reversed_rows == []
@@ -849,17 +840,17 @@ def test_a_reorg_reverses_the_ledger_and_the_harvest_can_close_again(store):
 
 def test_what_a_reorg_left_standing_is_not_booked_twice(store):
     to_confirmed(store)
-    store.add_intent(intent(1))
+    store.apply([AddIntent(intent(1))])
     second = attempt("h1-i1", nonce=8)
-    store.add_attempt(second)
-    store.add_receipt("h1-i1", receipt(second))
-    store.settle("h1-i1", IntentState.CONFIRMED)
+    store.apply([AddAttempt(second)])
+    store.apply([AddReceipt("h1-i1", receipt(second))])
+    store.apply([Settle("h1-i1", IntentState.CONFIRMED)])
     rows = [entry(attempt()), entry(second, log_index=9)]
     store.close_harvest(done(), rows)
 
-    store.reopen("h1-i1")
-    store.add_receipt("h1-i1", receipt(second))
-    store.settle("h1-i1", IntentState.CONFIRMED)
+    store.apply([Reopen("h1-i1")])
+    store.apply([AddReceipt("h1-i1", receipt(second))])
+    store.apply([Settle("h1-i1", IntentState.CONFIRMED)])
     store.close_harvest(done(), rows)
 
     assert store.ledger() == rows
@@ -979,8 +970,8 @@ def test_tokens_only_grow_and_a_lost_lease_is_noticed(store, clock):
 def test_numbers_beyond_64_bits_survive(store):
     huge = UsdWad(2**255 - 19)
     store.open_harvest(harvest(), plan())
-    store.add_intent(intent(value=2**200))
-    store.add_attempt(attempt(max_fee_wei=2**100), max_fee_usd=huge)
+    store.apply([AddIntent(intent(value=2**200))])
+    store.apply([AddAttempt(attempt(max_fee_wei=2**100), huge)])
 
     assert store.spent_usd("local", OWNER, 0) == huge
     assert store.intents("h1")[0].value == 2**200

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import CostParts, Decision, DecisionNumbers, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
-from keeper.domain.journal import AddAttempt, AddIntent
+from keeper.domain.journal import AddAttempt, AddIntent, AddReceipt
 from keeper.domain.money import Address, Amount, Token, UsdWad
 from keeper.domain.observation import Accrual, Observation, Restart, Sample
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Plan, Share
@@ -220,9 +220,7 @@ def test_a_compound_survives_the_file(blank, harvest, plan, intent, attempt, rec
     ]
     with fresh(blank) as store:
         store.open_harvest(harvest, plan)
-        store.add_intent(intent)
-        store.add_attempt(attempt)
-        store.add_receipt(intent.id, receipt, cost_usd=cost)
+        store.apply([AddIntent(intent), AddAttempt(attempt), AddReceipt(intent.id, receipt, cost)])
 
         assert store.open_harvests(harvest.chain, harvest.owner) == [(harvest, plan)]
         assert store.intents(harvest.id) == [replace(intent, state=IntentState.MINED, nonce=attempt.nonce)]

@@ -19,6 +19,7 @@ WRITER = """
 import os, sys
 from pathlib import Path
 from keeper.domain.harvest import Harvest, HarvestState
+from keeper.domain.journal import AddAttempt, AddIntent, MarkBroadcast
 from keeper.domain.money import NO_USD, Address, Token
 from keeper.domain.plan import LegKind, Plan
 from keeper.domain.transaction import Attempt, AttemptState, Intent
@@ -37,11 +38,12 @@ while True:
     leg += 1
     name = f"i{leg}"
     nonce = store.next_nonce(1, owner)
-    store.add_intent(Intent(name, f"h:{leg}", "h", leg, "local", 1, owner, LegKind.CLAIM, "", owner, b"1234", 0))
+    made = Intent(name, f"h:{leg}", "h", leg, "local", 1, owner, LegKind.CLAIM, "", owner, b"1234", 0)
+    store.apply([AddIntent(made)])
     os.write(1, f"intent {name}\\n".encode())
-    store.add_attempt(Attempt(name, f"0x{name}", os.urandom(200), nonce, 1, 1, 1, AttemptState.SIGNED, 1))
+    store.apply([AddAttempt(Attempt(name, f"0x{name}", os.urandom(200), nonce, 1, 1, 1, AttemptState.SIGNED, 1))])
     os.write(1, f"attempt {name}\\n".encode())
-    store.mark_broadcast(name, f"0x{name}")
+    store.apply([MarkBroadcast(name, f"0x{name}")])
     os.write(1, f"sent {name}\\n".encode())
 """
 

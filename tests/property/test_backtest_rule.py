@@ -1,0 +1,135 @@
+"""keeper's rule in floats is the rule in integers, and has its shape: monotone, without scale, exact to first order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from keeper.domain.money import WAD, UsdWad
+from keeper.strategy.gas_memory import GasMemory
+from keeper.strategy.policies import POLICIES, rule
+from keeper.strategy.policy import Scene
+from keeper.strategy.threshold import SECONDS_PER_YEAR, Economics, Rule, cost_that_fires, fires, threshold
+
+money = st.floats(1e-2, 1e9)
+rates = st.floats(1e-4, 1e2)
+
+
+def scene(
+    principal: float, reward: float, cost: float, forward: float, yield_: float, depth: float = math.inf
+) -> Scene:
+    memory = GasMemory()
+    memory.observe(0, 1.0)
+    return Scene(
+        now=0,
+        principal=principal,
+        reward=reward,
+        cost=cost,
+        forward=forward,
+        yield_=yield_,
+        depth=depth,
+        since=0.0,
+        gas=1.0,
+        memory=memory,
+    )
+
+
+def wad(value: float) -> UsdWad:
+    return UsdWad(int(value * WAD))
+
+
+@given(
+    principal=money,
+    reward=money,
+    cost=money,
+    forward=money,
+    yield_=st.floats(-1.0, 100.0),
+    depth=st.one_of(st.none(), money),
+    factor=st.integers(5_000, 10_000),
+    payback=st.integers(86_400, 5 * SECONDS_PER_YEAR),
+)
+def test_floats_decide_as_integers_do(principal, reward, cost, forward, yield_, depth, factor, payback):
+    terms = Rule(risk_factor_bps=factor, payback_seconds=payback)
+    e = Economics(
+        wad(principal), wad(reward), wad(cost), wad(forward), wad(yield_), None if depth is None else wad(depth)
+    )
+    wanted = threshold(e, terms)
+    if wanted is not None:  # within rounding of a border either answer is right
+        assume(abs(wanted - e.reward) > 1e-9 * wanted)
+        earned = reward * yield_ * payback / SECONDS_PER_YEAR
+        assume(abs(reward - cost) > 1e-9 * cost and abs(earned - cost) > 1e-9 * cost)
+
+    shown = scene(principal, reward, cost, forward, yield_, math.inf if depth is None else depth)
+
+    assert bool(rule(terms)(shown)) == fires(e, terms)
+
+
+@given(principal=money, cost=money, rate=rates, part=st.floats(0.5, 2.0))
+def test_floats_decide_as_integers_do_near_the_threshold(principal, cost, rate, part):
+    e = Economics(wad(principal), UsdWad(0), wad(cost), wad(principal * rate), wad(rate))
+    wanted = threshold(e, Rule())
+    assume(wanted is not None and wanted > 0 and abs(part - 1) > 1e-6)
+    reward = part * wanted / WAD
+    assume(abs(reward - cost) > 1e-6 * cost and abs(reward * rate - cost) > 1e-6 * cost)
+
+    shown = scene(principal, reward, cost, principal * rate, rate)
+
+    assert bool(rule()(shown)) == fires(replace(e, reward=wad(reward)), Rule())
+    assert cost_that_fires(replace(e, reward=wad(reward)), Rule()) >= 0
+
+
+def test_one_decision_and_many_are_the_same_lines():
+    rng = np.random.default_rng(1)
+    columns = [10.0 ** rng.uniform(-2, 7, 500) for _ in range(4)]
+    yields = columns[3] / columns[0]
+    together = rule()(scene(columns[0], columns[1], columns[2], columns[3], yields))
+
+    single = [bool(rule()(scene(*row))) for row in zip(*(c.tolist() for c in columns), yields.tolist(), strict=True)]
+
+    assert together.tolist() == single
+    assert 10 < sum(single) < 490
+
+
+@pytest.mark.parametrize("name", ["rule", "sqrt-spot", "sqrt-7d", "r>g", "r>100g", "share"])
+@given(principal=money, reward=money, cost=money, rate=rates, more=st.floats(1.0, 100.0), less=st.floats(0.0, 1.0))
+def test_more_reward_or_cheaper_gas_never_turns_harvest_into_wait(name, principal, reward, cost, rate, more, less):
+    policy = POLICIES[name]
+    shown = scene(principal, reward, cost, principal * rate, rate)
+    if policy.wants(shown):
+        assert policy.wants(replace(shown, reward=reward * more))
+        assert policy.wants(replace(shown, cost=cost * less))
+
+
+@given(principal=money, reward=money, cost=money, rate=rates, power=st.integers(-20, 20))
+def test_money_has_no_scale(principal, reward, cost, rate, power):
+    scale = 2.0**power  # exact in floats
+    small = scene(principal, reward, cost, principal * rate, rate)
+    large = scene(principal * scale, reward * scale, cost * scale, principal * rate * scale, rate)
+
+    assert rule()(small) == rule()(large)
+
+
+@pytest.mark.parametrize("gamma", [1e-6, 1e-4, 1e-3, 5e-3, 1e-2])
+def test_the_growth_correction_is_lamberts_to_first_order(gamma):
+    # 1 + x = exp(1 + W0((gamma-1)/e)), R*/S = x + gamma, gamma = g/S; the first term left out is of order 3/2
+    exact = math.exp(1 + lambert((gamma - 1) / math.e)) - 1 + gamma
+
+    wanted = threshold(Economics(wad(1.0), UsdWad(0), wad(gamma), wad(1.0), WAD), Rule())
+
+    assert wanted is not None
+    assert wanted / WAD == pytest.approx(math.sqrt(2 * gamma) + 4 / 3 * gamma, rel=1e-12)
+    assert abs(exact - wanted / WAD) < 0.05 * gamma**1.5
+
+
+def lambert(z: float) -> float:
+    """W0 by bisection between its branch point and 1."""
+    low, high = -1.0, 1.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle * math.exp(middle) < z else (low, middle)
+    return low

@@ -24,6 +24,8 @@ __all__ = [
     "TOKEN0",
     "TOKEN1",
     "TOTAL_SUPPLY",
+    "TRANSFER",
+    "UNWRAP",
     "ZERO_ADDRESS",
     "allowance",
     "approve_leg",
@@ -44,6 +46,11 @@ SYMBOL: Final = Fn("symbol()", "string")
 TOTAL_SUPPLY: Final = Fn("totalSupply()", "uint256")
 ALLOWANCE: Final = Fn("allowance(address,address)", "uint256")
 APPROVE: Final = Fn("approve(address,uint256)", "bool")
+TRANSFER: Final = Fn("transfer(address,uint256)", "bool")
+
+#: WETH9, and wrappers of other gas tokens like it: burns the caller's and pays the gas token.
+#: https://etherscan.io/token/0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2#code
+UNWRAP: Final = Fn("withdraw(uint256)")
 
 #: Uniswap V2 pair, https://docs.uniswap.org/contracts/v2/reference/smart-contracts/pair
 TOKEN0: Final = Fn("token0()", "address")

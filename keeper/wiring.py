@@ -189,7 +189,7 @@ class _Builder:
             store=store,
             clock=self.clock,
             events=self.events,
-            signers={signer: self._guard(key, facts, limits, store, paused) for signer, key in keys.items()},
+            signers={signer: self._guard(key, facts, limits, store, paused, ours) for signer, key in keys.items()},
             submitter=submitter,
             max_in_flight=settled.max_in_flight,
             cancel_max_usd=settings.limits.cancel_max,
@@ -302,6 +302,7 @@ class _Builder:
         limits: Limits,
         store: SqliteStore,
         paused: Callable[[], str | None],
+        positions: Sequence[Position],
     ) -> Signer:
         from keeper.signers import policy
         from keeper.signers.signing import verify_signed
@@ -315,6 +316,7 @@ class _Builder:
                 limits.max_gas_price_wei,
                 cancel_usd=self.loaded.settings.limits.cancel_max,
             ),
+            payouts=MappingProxyType({p.id: p.options.payout_to for p in positions if p.options.payout_to is not None}),
         )
 
         def spent() -> UsdWad:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from keeper.chain import fees
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.multicall import Multicall
-from keeper.chain.quantity import raw_bytes, uint
+from keeper.chain.quantity import uint
 from keeper.chain.receipts import parse_receipt
 from keeper.chain.sight import View, look, parse_header
 from keeper.chain.simulate import Simulator
@@ -118,13 +118,10 @@ class Reader:
         """Return the wei held by an account at a block, given as a hex height or a tag."""
         return uint(self.source.call("eth_getBalance", (account, tag)), "a balance")
 
-    def code_at(self, address: Address) -> bytes:
-        """Return an account's code; empty for none."""
-        return raw_bytes(self.source.call("eth_getCode", (address, "latest")), "contract code")
-
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Return a receipt, or ``None`` when the chain does not have it (which proves nothing)."""
-        return parse_receipt(self.source.call("eth_getTransactionReceipt", (tx_hash,)), tx_hash)
+        answer = self.source.call("eth_getTransactionReceipt", (tx_hash,))
+        return parse_receipt(answer, tx_hash, self.facts.wrapped_native)
 
     def _newest(self, endpoint: Endpoint) -> BlockRef:
         block = parse_header(endpoint.call("eth_getBlockByNumber", ("latest", False)), self.facts.name)

@@ -62,7 +62,7 @@ def look(
         raise BadReply(f"an endpoint of {facts.name} has no newest block. Use another endpoint.")
     finalized = _finalized(next(take), facts, head) if facts.finality_tag else None
     latest, pending = (uint(_or_raise(next(take)), "a transaction count") for _ in range(2))
-    receipts = {tx_hash: found for tx_hash in wanted if (found := _receipt(next(take), tx_hash)) is not None}
+    receipts = {tx_hash: found for tx_hash in wanted if (found := _receipt(next(take), tx_hash, facts)) is not None}
     blocks = _blocks(asked, list(take), facts)
     _untorn(blocks, head)
     unasked = sorted({receipt.block_number for receipt in receipts.values()} - blocks.keys() - set(asked))
@@ -111,11 +111,11 @@ def _finalized(answer: Any, facts: ChainFacts, head: BlockRef) -> int | None:
     return None if header is None else min(header.number, head.number)
 
 
-def _receipt(answer: Any, tx_hash: str) -> Receipt | None:
+def _receipt(answer: Any, tx_hash: str, facts: ChainFacts) -> Receipt | None:
     """Read a receipt; one that the node refuses to look for is missing, which proves nothing."""
-    return (
-        None if isinstance(answer, KeeperError) and not _broken(answer) else parse_receipt(_or_raise(answer), tx_hash)
-    )
+    if isinstance(answer, KeeperError) and not _broken(answer):
+        return None
+    return parse_receipt(_or_raise(answer), tx_hash, facts.wrapped_native)
 
 
 def _blocks(heights: Sequence[int], answers: Sequence[Any], facts: ChainFacts) -> dict[int, BlockRef]:

@@ -24,11 +24,15 @@ __all__ = [
 
 
 class LegKind(StrEnum):
-    """What a leg does; the order in which they appear is the order in which they run."""
+    """What a leg does."""
 
     CLAIM = "claim"
+    #: Part of what was claimed is sent to the account that the owner named.
+    PAYOUT = "payout"
     APPROVE = "approve"
     SWAP = "swap"
+    #: The wrapped gas token becomes gas money.
+    UNWRAP = "unwrap"
     ADD_LIQUIDITY = "add_liquidity"
     DEPOSIT = "deposit"
     #: No leg of a plan: a nonce that is only filled.

@@ -182,7 +182,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class TransferLog:
-    """One ERC-20 Transfer event of a receipt that touches the owner."""
+    """One ERC-20 Transfer event of a receipt; unwrapping the gas token counts as one to the zero address."""
 
     token: Address
     sender: Address

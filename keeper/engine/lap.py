@@ -22,6 +22,7 @@ from keeper.engine.context import ChainContext, halt_key, native_key
 from keeper.engine.drive import carry_out, drive, settle_in_flight
 from keeper.engine.execute import drop, reprice
 from keeper.engine.flight import Flight, flight_of
+from keeper.engine.payout import part
 from keeper.engine.plan import make_plan
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.rounds import mates
@@ -40,6 +41,7 @@ from keeper.errors import (
     SimulationReverted,
     TxPending,
 )
+from keeper.strategy.split import GasMoney
 from keeper.tx.fees import gas_limit
 
 __all__ = [
@@ -102,7 +104,8 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
         return Prepared(assessment)
     try:
         claimed = _simulated_claim(context, assessment.holding, case)
-        plan = make_plan(context.plugins, assessment.holding, claimed, case.valuation)
+        money = GasMoney(case.around.native_balance_wei, case.fees.price_wei) if case.around.can_sign else None
+        plan = make_plan(context.plugins, assessment.holding, claimed, case.valuation, money)
         rehearsal = rehearse(context.chain, plan, case.observation.block)
     except HarvestPaidNothing as error:
         if not any(amount.raw > 0 for amount in case.pending):
@@ -115,7 +118,14 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
     context.learned_l1_fee[plan.position_id] = l1_fee
     priced = {token.address for token in assessment.holding.market.reward_tokens}
     pending = tuple(amount for amount in rehearsal.claimed if amount.token.address in priced)
-    better, decision = decide_again(case, pending=pending, gas_units=rehearsal.simulation.gas_used, l1_fee_wei=l1_fee)
+    divided = part(context.plugins, assessment.holding, pending, case.valuation, money).parts
+    better, decision = decide_again(
+        case,
+        pending=pending,
+        gas_units=rehearsal.simulation.gas_used,
+        l1_fee_wei=l1_fee,
+        top_up_bps=divided.top_up_bps,
+    )
     checked = _check_fee_limits(context, better, rehearsal, decision)
     return Prepared(replace(assessment, decision=checked, case=better), plan, rehearsal)
 

@@ -1,33 +1,41 @@
-"""Turn a decision to harvest into ordered, labelled legs: claim, sell, make the stake token, deposit."""
+"""Turn a decision to harvest into ordered, labelled legs: claim, pay out, buy gas, sell, make the stake, deposit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from keeper.domain.ids import content_id
-from keeper.domain.money import BPS, Amount, Token
+from keeper.domain.money import BPS, Amount
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Leg, Plan, Share
 from keeper.domain.valuation import Valuation
 from keeper.engine.context import Plugins
+from keeper.engine.payout import DUST, part, part_permissions
 from keeper.engine.resolve import Holding, Sale
+from keeper.engine.value import oracle_rate
 from keeper.ports import Permission
+from keeper.strategy.split import GasMoney
 
 __all__ = ["make_plan", "oracle_rate", "permissions_of"]
 
 
-#: Rewards worth less than a cent are left where they are: a pool would pay nothing for them, and nothing else either.
-_DUST: Final = 10**16
+def make_plan(
+    plugins: Plugins,
+    holding: Holding,
+    observation: Observation,
+    valuation: Valuation,
+    money: GasMoney | None = None,
+) -> Plan:
+    """Plan one compound of a position. Pure: the same inputs give the same plan and id.
 
-
-def make_plan(plugins: Plugins, holding: Holding, observation: Observation, valuation: Valuation) -> Plan:
-    """Plan one compound of a position. Pure: the same inputs give the same plan and id."""
+    ``money``: what the owner has for gas, where a top-up may be planned.
+    """
     position, market = holding.position, holding.market
     adapter = plugins.protocols[position.protocol]
-    legs: list[Leg] = [*adapter.harvest(position, market, observation)]
-    legs += _sales(plugins, holding, observation, valuation)
+    parting = part(plugins, holding, observation.pending, valuation, money)
+    legs: list[Leg] = [*adapter.harvest(position, market, observation), *parting.legs]
+    legs += _sales(plugins, holding, parting.rest, valuation)
     if market.stake_parts:
         assert position.route is not None, "resolve refuses an LP position without a route"
         pool = plugins.pools[position.route.kind]
@@ -36,14 +44,13 @@ def make_plan(plugins: Plugins, holding: Holding, observation: Observation, valu
         slippage = position.options.max_slippage_bps + position.route.fee_bps
         legs += pool.join(position.route, position.owner, (first, second), market.stake_token, slippage)
     legs += adapter.deposit(position, market, Share(market.stake_token))
-    path = (t for sale in holding.sales for t in sale.route.path)
     plan = Plan(
         id="",
         position_id=position.id,
         chain=position.chain,
         owner=position.owner,
         legs=tuple(legs),
-        tokens=tuple(dict.fromkeys((*market.tokens, *path))),
+        tokens=holding.tokens,
         stake_token=market.stake_token,
     )
     return replace(plan, id=content_id(plan))
@@ -59,12 +66,13 @@ def permissions_of(plugins: Plugins, holding: Holding) -> tuple[Permission, ...]
         first, second = market.stake_parts
         pool = plugins.pools[position.route.kind]
         allowed += pool.permissions(position.route, position.owner, (first, second), market.stake_token)
+    allowed += part_permissions(plugins, holding)
     return tuple(allowed)
 
 
-def _sales(plugins: Plugins, holding: Holding, observation: Observation, valuation: Valuation) -> Iterable[Leg]:
+def _sales(plugins: Plugins, holding: Holding, rest: tuple[Amount, ...], valuation: Valuation) -> Iterable[Leg]:
     """Sell each reward so that what is bought makes the stake token: all of it, or half into each side of an LP."""
-    for sale, bps in _shares(holding, observation.pending, valuation):
+    for sale, bps in _shares(holding, rest, valuation):
         if bps <= 0:
             continue
         swap = plugins.swaps[sale.route.spec.kind]
@@ -73,16 +81,11 @@ def _sales(plugins: Plugins, holding: Holding, observation: Observation, valuati
         yield from swap.swap(sale.route, holding.position.owner, Share(sale.reward, bps), floor, slippage)
 
 
-def oracle_rate(valuation: Valuation, sell: Token, buy: Token) -> tuple[int, int]:
-    """Base units bought per base unit sold at agreed prices, as a fraction."""
-    return valuation.price(sell).mid * buy.unit, valuation.price(buy).mid * sell.unit
-
-
 def _shares(holding: Holding, pending: tuple[Amount, ...], valuation: Valuation) -> Iterable[tuple[Sale, int]]:
     """Say which share (basis points of what is there at that moment) of each reward goes into which token."""
     market = holding.market
     stake = market.stake_token.address
-    paying = {a.token.address for a in pending if valuation.value_mid(a) >= _DUST}
+    paying = {a.token.address for a in pending if valuation.value_mid(a) >= DUST}
     if not market.stake_parts:
         sold = [r for r in market.reward_tokens if r.address != stake and r.address in paying]
         yield from ((holding.sale(reward, market.stake_token), BPS) for reward in sold)

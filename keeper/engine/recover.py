@@ -18,6 +18,7 @@ from keeper.domain.position import Position
 from keeper.domain.transaction import Nonces, Receipt
 from keeper.engine.context import ChainContext, Plugins
 from keeper.engine.observe import observe
+from keeper.engine.payout import part_shapes
 from keeper.engine.resolve import Book, Holding
 from keeper.erc20 import BALANCE_OF
 from keeper.errors import ReadFailed, RpcRejected, StaleHead
@@ -101,6 +102,7 @@ def known_legs(plugins: Plugins, holding: Holding, harvest: Sequence[Leg]) -> li
         pool = plugins.pools[position.route.kind]
         slippage = position.options.max_slippage_bps
         legs += pool.join(position.route, position.owner, (first, second), market.stake_token, slippage)
+    legs += part_shapes(plugins, holding)
     return sorted(legs, key=lambda leg: len(leg.patches))
 
 
@@ -246,9 +248,7 @@ class _Reader:
 
     def _chapter(self, position: str, mined: list[Mined]) -> Chapter:
         holding = self.holdings[position]
-        path = (t for sale in holding.sales for t in sale.route.path)
-        tokens = tuple(dict.fromkeys((*holding.market.tokens, *path)))
-        return Chapter(holding.position, tokens, holding.market.stake_token, tuple(mined))
+        return Chapter(holding.position, holding.tokens, holding.market.stake_token, tuple(mined))
 
 
 def _meant(legs: Sequence[Leg], to: Address, data: bytes) -> Leg | None:

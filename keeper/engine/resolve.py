@@ -41,6 +41,15 @@ class Holding:
     position: Position
     market: Market
     sales: tuple[Sale, ...]
+    #: Where rewards become gas money too: the wrapped gas token, and how each reward is sold for it.
+    wrapped: Token | None = None
+    top_ups: tuple[Sale, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """Every token that a compound of it may move, without repeats."""
+        path = (token for sale in (*self.sales, *self.top_ups) for token in sale.route.path)
+        return tuple(dict.fromkeys((*self.market.tokens, *path, *((self.wrapped,) if self.wrapped else ()))))
 
     def sale(self, reward: Token, buy: Token) -> Sale:
         """Return the resolved route from one token to the other. KeyError when there is none."""
@@ -118,9 +127,9 @@ def resolve(context: ChainContext, block: BlockRef) -> Book:
         ConfigError: when the gas token cannot be priced from the config.
     """
     chain, failures = context.chain, dict[str, KeeperError]()
-    markets = _markets(context, block, failures)
-    holdings = _routes(context, block, markets, failures)
     native = _tokens(chain, block, [chain.facts.wrapped_native])[chain.facts.wrapped_native]
+    markets = _markets(context, block, failures)
+    holdings = _routes(context, block, markets, native, failures)
     prices = _prices(context, block, holdings, native)
     return Book(holdings=tuple(holdings), prices=prices, native=native, failures=failures)
 
@@ -138,33 +147,86 @@ def _markets(context: ChainContext, block: BlockRef, failures: dict[str, KeeperE
 
 
 def _routes(
-    context: ChainContext, block: BlockRef, markets: Mapping[str, Market], failures: dict[str, KeeperError]
+    context: ChainContext,
+    block: BlockRef,
+    markets: Mapping[str, Market],
+    native: Token,
+    failures: dict[str, KeeperError],
 ) -> list[Holding]:
+    """Find the way of every sale: those that make the stake token, and those that make gas money."""
     talks = {}
     for position in context.positions:
         market = markets.get(position.id)
         if market is None:
             continue
-        for reward, buy in _needed_sales(market):
+        for reward, buy in (*_needed_sales(market), *_gas_sales(position, market, native)):
             if position.route is None:
-                failures[position.id] = ConfigError(
-                    f"positions: {position.id}: pays {reward.symbol} but has no route to sell it for {buy.symbol}; "
-                    'add route = {kind = "uniswap-v2", router = "0x...", via = ["0x..."]}'
-                )
+                failures[position.id] = _no_route(position, reward, buy)
                 break
             swap = context.plugins.swaps[position.route.kind]
             talks[position.id, reward, buy] = swap.resolve(position.route, reward, buy)
-    sales: dict[str, list[Sale]] = {}
-    for (position_id, reward, buy), route in converse(context.chain, block, talks).items():
-        if isinstance(route, KeeperError):
-            failures.setdefault(position_id, route)
+    found = converse(context.chain, block, talks)
+    holdings = []
+    for position in context.positions:
+        if position.id not in markets or position.id in failures:
+            continue
+        routes = {(reward, buy): route for (owner, reward, buy), route in found.items() if owner == position.id}
+        holding = _holding(position, markets[position.id], native, routes)
+        if isinstance(holding, Holding):
+            holdings.append(holding)
         else:
-            sales.setdefault(position_id, []).append(Sale(reward, buy, route))
-    return [
-        Holding(p, markets[p.id], tuple(sales.get(p.id, ())))
-        for p in context.positions
-        if p.id in markets and p.id not in failures
-    ]
+            failures[position.id] = holding
+    return holdings
+
+
+def _holding(
+    position: Position, market: Market, native: Token, routes: Mapping[tuple[Token, Token], SwapRoute | KeeperError]
+) -> Holding | KeeperError:
+    """Put a position together; the error that stands in the way, where one does."""
+    sales = []
+    for reward, buy in _needed_sales(market):
+        route = routes[reward, buy]
+        if isinstance(route, KeeperError):
+            return route
+        sales.append(Sale(reward, buy, route))
+    if position.options.gas_keep_wei <= 0:
+        holding = Holding(position, market, tuple(sales))
+    else:
+        ways = [(reward, routes[reward, buy]) for reward, buy in _gas_sales(position, market, native)]
+        top_ups = tuple(Sale(reward, native, way) for reward, way in ways if not isinstance(way, KeeperError))
+        broken = [way for _, way in ways if isinstance(way, KeeperError)]
+        unwraps = any(token.address == native.address for token in market.reward_tokens)
+        if broken and not top_ups and not unwraps:
+            return ConfigError(f"positions: {position.id}: gas_top_up: {broken[0]}")
+        holding = Holding(position, market, tuple(sales), native, top_ups)
+    return _payout_problem(holding) or holding
+
+
+def _no_route(position: Position, reward: Token, buy: Token) -> ConfigError:
+    pays = f"pays {reward.symbol} but has no route to sell it for {buy.symbol}"
+    add = 'add route = {kind = "uniswap-v2", router = "0x...", via = ["0x..."]}'
+    unless = ", or remove gas_top_up" if position.options.gas_keep_wei > 0 else ""
+    return ConfigError(f"positions: {position.id}: {pays}; {add}{unless}")
+
+
+def _payout_problem(holding: Holding) -> ConfigError | None:
+    """Refuse to pay out to a contract of the position: what is sent to a token or a pool is lost."""
+    to, market = holding.position.options.payout_to, holding.market
+    pools = {pool for sale in (*holding.sales, *holding.top_ups) for pool in sale.route.pools}
+    tokens = {token.address for token in holding.tokens}
+    if to is None or to not in {*tokens, *pools, *market.contracts.values()}:
+        return None
+    what = "a token" if to in tokens else "a contract"
+    return ConfigError(
+        f"positions: {holding.position.id}: payout.to {to} is {what} of this position, and what is sent there is lost; "
+        "name a wallet of yours"
+    )
+
+
+def _gas_sales(position: Position, market: Market, native: Token) -> Iterable[tuple[Token, Token]]:
+    """Which rewards may become gas money by a sale; the wrapped gas token itself needs none."""
+    if position.options.gas_keep_wei > 0:
+        yield from ((reward, native) for reward in market.reward_tokens if reward.address != native.address)
 
 
 def _needed_sales(market: Market) -> Iterable[tuple[Token, Token]]:
@@ -200,7 +262,7 @@ def _tokens(chain: Chain, block: BlockRef, addresses: Iterable[Address]) -> dict
 def _prices(context: ChainContext, block: BlockRef, holdings: list[Holding], native: Token) -> tuple[PricedToken, ...]:
     """Find the sources of every token that a decision needs, and of the tokens those sources need in turn."""
     specs, derived = _specs(context, holdings)
-    known = {t.address: t for h in holdings for t in (*h.market.tokens, *(x for s in h.sales for x in s.route.path))}
+    known = {t.address: t for h in holdings for t in h.tokens}
     known[native.address] = native
     wanted = list(dict.fromkeys([native.address, *(t.address for h in holdings for t in h.market.tokens)]))
     priced: dict[Address, PricedToken] = {}

@@ -99,13 +99,14 @@ def rehearse(
     seen: list[SimulatedCall] = []
     for index, leg in enumerate(legs):
         calls.append(fill(leg, have, block.timestamp, chain.facts.block_time_ms // 1000))
-        if leg.brings or index == len(legs) - 1:
+        if leg.brings or leg.spends or index == len(legs) - 1:
             simulation = chain.simulate(plan.owner, calls, tokens, block)
             _check(legs, simulation)
             for done_leg, done in zip(legs[len(seen) :], simulation.calls[len(seen) :], strict=False):
                 _apply(have, done)
                 _check_left(done_leg, done, have)
             _check_brought(leg, simulation.calls[index])
+            _check_sent(leg, simulation.calls[index])
             seen = list(simulation.calls)
     deposited = _deposited(plan, legs, simulation)
     if legs[-1].kind is LegKind.DEPOSIT and deposited <= 0 and not _paid_in_stake(plan, simulation):
@@ -142,6 +143,14 @@ def _check_brought(leg: Leg, call: SimulatedCall) -> None:
     if leg.brings and not any(deltas.get(token.address, 0) > 0 for token in leg.brings):
         names = ", ".join(token.symbol for token in leg.brings)
         raise HarvestPaidNothing(f"{leg.label}: succeeds but brings no {names}")
+
+
+def _check_sent(leg: Leg, call: SimulatedCall) -> None:
+    """Refuse a payout or an unwrapping that succeeds and moves nothing: some tokens answer false instead of failing."""
+    if leg.kind in (LegKind.PAYOUT, LegKind.UNWRAP) and not any(
+        raw < 0 for token, raw in call.deltas if token == leg.spends[0].address
+    ):
+        raise HarvestPaidNothing(f"{leg.label}: succeeds but moves no {leg.spends[0].symbol}")
 
 
 def _claimed(plan: Plan, legs: Sequence[Leg], simulation: Simulation) -> tuple[Amount, ...]:

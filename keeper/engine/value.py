@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keeper.domain.money import Address, UsdWad
+from keeper.domain.money import Address, Token, UsdWad
 from keeper.domain.valuation import PriceProblem, Quote, SwapDepth, TokenPrice, Valuation
 from keeper.engine.context import ChainContext
 from keeper.engine.observe import Sighting
@@ -13,7 +13,7 @@ from keeper.engine.resolve import Book, Holding, PricedToken, Sale
 from keeper.errors import PriceUnavailable, ReadFailed
 from keeper.strategy.prices import agree
 
-__all__ = ["PriceBoard", "price_board", "valuation"]
+__all__ = ["PriceBoard", "oracle_rate", "price_board", "valuation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,11 @@ def valuation(
     except ReadFailed as error:
         return (PriceProblem(holding.market.stake_token, "missing", f"a pool on the way cannot be read: {error}"),)
     return Valuation(block=sighting.block, prices=prices, native=board.agreed[book.native.address], depths=depths)
+
+
+def oracle_rate(worth: Valuation, sell: Token, buy: Token) -> tuple[int, int]:
+    """Base units bought per base unit sold at agreed prices, as a fraction."""
+    return worth.price(sell).mid * buy.unit, worth.price(buy).mid * sell.unit
 
 
 def _depth(context: ChainContext, sale: Sale, sighting: Sighting, board: PriceBoard) -> SwapDepth:

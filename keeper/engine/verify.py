@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from keeper.domain.block import BlockRef
 from keeper.domain.money import Address, Token
@@ -15,6 +16,9 @@ from keeper.erc20 import BALANCE_OF
 from keeper.errors import HarvestPaidNothing, UnaskedTransfer
 
 __all__ = ["check_receipt", "remember_own", "spendable"]
+
+#: Legs that have done nothing when nothing has left the wallet, and what they do.
+_MUST_SEND: Final = {LegKind.DEPOSIT: "deposited", LegKind.PAYOUT: "paid out", LegKind.UNWRAP: "unwrapped"}
 
 
 def remember_own(context: ChainContext, harvest_id: str, plan: Plan, block: BlockRef) -> None:
@@ -53,8 +57,9 @@ def check_receipt(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Exe
     if leg.brings and not any(receipt.delta(token, plan.owner).raw > 0 for token in leg.brings):
         names = ", ".join(token.symbol for token in leg.brings)
         raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but brought no {names}")
-    if leg.kind is LegKind.DEPOSIT and not any(_left(log_token, receipt, plan) for log_token in leg.spends):
-        raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but deposited nothing")
+    done = _MUST_SEND.get(leg.kind)
+    if done is not None and not any(_left(token, receipt, plan) for token in leg.spends):
+        raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but {done} nothing")
 
 
 def _check_left(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Executed]) -> None:

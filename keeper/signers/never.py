@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from keeper.abi import Fn
+from keeper.domain.money import Address
 
 __all__ = ["UNLIMITED", "forbidden"]
 
@@ -79,11 +80,21 @@ _ALLOWANCES: Final = {
 }
 
 
-def forbidden(data: bytes) -> str | None:
-    """Say why calldata is on the list of never; ``None`` when it is not."""
+#: The one function of the list that may be signed after all: to the account that the owner's config names.
+_TRANSFER: Final = Fn("transfer(address,uint256)").selector
+
+
+def forbidden(data: bytes, pays: Address | None = None) -> str | None:
+    """Say why calldata is on the list of never; ``None`` when it is not.
+
+    ``pays``: the account that the config of the position lets it pay tokens to; nobody by default.
+    """
     selector = data[:4]
     if len(selector) < 4:
         return "calldata without a function"
+    if selector == _TRANSFER and pays is not None:
+        to = int.from_bytes(data[4:36].ljust(32, b"\xff"), "big")
+        return None if to == int(pays, 16) else f"tokens may be sent to {pays} only"
     if selector in _NEVER:
         return f"{_NEVER[selector]} is never signed"
     if selector in _ALLOWANCES:

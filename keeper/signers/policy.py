@@ -48,6 +48,8 @@ class Policy:
     #: By position id. A position that is not named here may do nothing.
     permissions: Mapping[str, Sequence[Permission]] = field(default_factory=lambda: MappingProxyType({}))
     limits: Limits = field(default_factory=Limits)
+    #: The one account that a position may send tokens to, by position id: the config says it, no adapter can.
+    payouts: Mapping[str, Address] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class GuardedSigner:
@@ -88,10 +90,6 @@ class GuardedSigner:
     def __repr__(self) -> str:
         return f"GuardedSigner({self.address})"
 
-    def replace_policy(self, policy: Policy) -> None:
-        """Take other rules from now on: after a reload, or when a position's contracts have been resolved."""
-        self._policy = policy
-
     def sign(self, request: TxRequest, warrant: Warrant) -> SignedTx:
         """Check the request against the policy, then sign, then check what was signed.
 
@@ -118,7 +116,8 @@ class GuardedSigner:
     def _work_rule(self, policy: Policy, request: TxRequest, warrant: Warrant) -> str | None:
         if (why := self._paused()) is not None:
             return f"pause: {why}; `keeper resume` ends it"
-        return matches(policy.permissions.get(warrant.position_id, ()), request.to, request.data, request.value)
+        allowed, pays = policy.permissions.get(warrant.position_id, ()), policy.payouts.get(warrant.position_id)
+        return matches(allowed, request.to, request.data, request.value, pays)
 
     def _cancel_rule(self, request: TxRequest, warrant: Warrant) -> str | None:
         """Permit one thing: nothing, sent to the account itself, with a nonce that the journal knows already.
@@ -160,13 +159,18 @@ def same_request(request: TxRequest, signed: SignedTx) -> None:
         raise SignerError("the fork took another request than the one asked; report this")
 
 
-def matches(permissions: Sequence[Permission], to: Address, data: bytes, value: int) -> str | None:
-    """Say which rule keeps a call from being allowed; ``None`` when one of the permissions fits it exactly."""
+def matches(
+    permissions: Sequence[Permission], to: Address, data: bytes, value: int, pays: Address | None = None
+) -> str | None:
+    """Say which rule keeps a call from being allowed; ``None`` when one of the permissions fits it exactly.
+
+    ``pays``: the account that tokens may be sent to, where a permission allows that too; nobody by default.
+    """
     if value != 0:
         return f"value: {value} wei would be sent along"
     if not to.strip("0x"):
         return "creation: the call has no recipient"
-    if (never := forbidden(data)) is not None:
+    if (never := forbidden(data, pays)) is not None:
         return f"never: {never}"
     there = [each for each in permissions if each.to == to]
     if not there:

@@ -63,10 +63,6 @@ class EvmChain(Reader):
             return self._agreed.used_by(account, nonce)
         return super().used_by(account, nonce)
 
-    def senders(self) -> list[Callable[[bytes], str]]:
-        """Return one function per endpoint of this chain that sends raw bytes there, once: what a submitter takes."""
-        return [raw_sender(endpoint) for endpoint in self.pool.endpoints()]
-
     def batch_senders(self) -> list[Callable[[Sequence[bytes]], list[str | KeeperError]]]:
         """Return one function per endpoint that sends several raw transactions there, in order, in one request, once.
 

@@ -116,17 +116,6 @@ class Pool:
         """
         return self._retry(lambda: self._round(question)) if retry else self._round(question)
 
-    def once(self, method: str, params: Sequence[Any] | bytes = ()) -> Any:
-        """Make one request of the healthiest endpoint, and never a second time: for what is not a read."""
-        self._start()
-        member = (self.roster.order() or self.roster.members)[0]
-        if not member.verified:
-            try:
-                self.roster.verify(member)
-            except WrongChain as failure:
-                raise self.roster.nobody([failure]) from None
-        return member.endpoint.call(method, params)
-
     def lenses(self) -> list[Lens]:
         """Return the endpoints that may be believed now, healthiest first; looks after the others in the background."""
         self._start()

@@ -1,4 +1,6 @@
-"""A whole chain client on a real node: heads, reads, nonces, receipts, sends, and web3 through our endpoints."""
+"""A whole chain client on a real node: heads, reads, nonces, receipts and sends."""
+
+import re
 
 import pytest
 from chain_kit import (
@@ -13,9 +15,8 @@ from chain_kit import (
     transact,
 )
 
-from keeper.abi import Fn, checksum
+from keeper.abi import Fn
 from keeper.chain.anvil import LocalNode
-from keeper.chain.endpoint import Endpoint
 from keeper.domain.money import Address
 from keeper.errors import IntegrityError, RpcRejected, StaleHead
 from keeper.ports import Chain
@@ -113,12 +114,10 @@ def test_a_block_above_the_head_is_stale(chain, farm: Farm):
         chain.read([BALANCE_OF.read(farm.stake, farm.owner)], above)
 
 
-def test_nonces_balance_code_and_fees(chain, farm: Farm):
+def test_nonces_balance_and_fees(chain, farm: Farm):
     nonces = chain.nonces(farm.owner)
     assert nonces.latest == nonces.pending == int(farm.node.rpc("eth_getTransactionCount", farm.owner, "latest"), 16)
     assert chain.balance(farm.owner) > 10**18
-    assert chain.code_at(farm.owner) == b""
-    assert len(chain.code_at(MULTICALL3)) > 3_000
     fees = chain.fees()
     assert fees.base_fee_wei > 0
     assert chain.facts.tip_floor_wei <= fees.tip_wei <= chain.facts.tip_cap_wei
@@ -148,10 +147,11 @@ def test_raw_transactions_are_sent_once_to_each_endpoint(farm: Farm):
         from keeper.chain.client import open_chain
 
         chain = open_chain(make_facts(), [first.url, second.url], events=Events())
-        send_first, send_second = chain.senders()
-        assert send_first(bytes(raw.raw_transaction)) == "0x" + raw.hash.hex()
-        with pytest.raises(RpcRejected, match=r"already imported|nonce too low"):
-            send_second(bytes(raw.raw_transaction))
+        send_first, send_second = chain.batch_senders()
+        assert send_first([bytes(raw.raw_transaction)]) == ["0x" + raw.hash.hex()]
+        (refused,) = send_second([bytes(raw.raw_transaction)])
+        assert isinstance(refused, RpcRejected)
+        assert re.search(r"already imported|nonce too low", str(refused))
         assert [one.methods["eth_sendRawTransaction"] for one in (first, second)] == [1, 1]
         chain.close()
 
@@ -161,71 +161,6 @@ def test_another_chain_behind_the_url_is_refused(farm: Farm):
     with pytest.raises(IntegrityError, match="31337"):
         other.head()
     other.close()
-
-
-@pytest.mark.parametrize("over", ["chain", "endpoint"])
-def test_web3_goes_through_our_endpoints(farm: Farm, chain, proxy, over):
-    from web3.exceptions import ContractLogicError
-
-    from keeper.chain.web3_provider import web3_over
-
-    w3 = web3_over(chain if over == "chain" else Endpoint(proxy.url))
-    assert w3.is_connected()
-    assert w3.eth.chain_id == 31337
-    abi = [
-        {
-            "type": "function",
-            "name": "balanceOf",
-            "stateMutability": "view",
-            "inputs": [{"name": "a", "type": "address"}],
-            "outputs": [{"name": "", "type": "uint256"}],
-        },
-        {
-            "type": "function",
-            "name": "transfer",
-            "stateMutability": "nonpayable",
-            "inputs": [{"name": "a", "type": "address"}, {"name": "v", "type": "uint256"}],
-            "outputs": [{"name": "", "type": "bool"}],
-        },
-    ]
-    token = w3.eth.contract(checksum(farm.stake), abi=abi)
-    owner, friend = checksum(farm.owner), checksum("0x" + "88" * 20)
-    before = token.functions.balanceOf(friend).call()
-    sends = proxy.methods["eth_sendTransaction"]
-    receipt = w3.eth.wait_for_transaction_receipt(token.functions.transfer(friend, 5).transact({"from": owner}))
-    assert receipt["status"] == 1
-    assert proxy.methods["eth_sendTransaction"] == sends + 1
-    assert token.functions.balanceOf(friend).call() == before + 5
-    with pytest.raises(ContractLogicError, match="ds-math-sub-underflow"):
-        token.functions.transfer(owner, 10**30).call({"from": friend})
-    with w3.batch_requests() as batch:
-        batch.add(w3.eth.get_block("latest"))
-        batch.add(w3.eth.get_balance(owner))
-        block, balance = batch.execute()
-    assert block["number"] == w3.eth.block_number
-    assert balance > 0
-
-
-def test_web3_sends_are_never_repeated(farm: Farm):
-    from keeper.chain.web3_provider import web3_over
-    from keeper.errors import RpcUnavailable
-
-    with Proxy(farm.node.url, lambda method, _p: (503, b"", {}) if method == "eth_sendTransaction" else None) as broken:
-        chain = farm.chain(broken.url)
-        w3 = web3_over(chain)
-        with pytest.raises(RpcUnavailable):
-            w3.eth.send_transaction(
-                {
-                    "from": checksum(farm.owner),
-                    "to": checksum(farm.owner),
-                    "value": 1,
-                    "gas": 21_000,
-                    "maxFeePerGas": 10**11,
-                    "maxPriorityFeePerGas": 1,
-                }
-            )
-        assert broken.methods["eth_sendTransaction"] == 1
-        chain.close()
 
 
 def test_reads_fail_over_to_a_second_node(farm: Farm):

@@ -80,8 +80,6 @@ def test_none_right_is_an_integrity_error(nodes, clock):
         pool.call("eth_x")
     with pytest.raises(IntegrityError):
         pool.endpoints()
-    with pytest.raises(IntegrityError):
-        pool.once("eth_sendTransaction")
 
 
 def test_the_wrong_one_beside_a_dead_one_is_unavailable_not_integrity(nodes, clock):
@@ -178,15 +176,6 @@ def test_a_short_retry_after_is_honoured_and_a_long_one_is_not_waited_for(nodes,
     with pytest.raises(RateLimited):
         pool.call("eth_x")
     assert clock.slept == [3.0]
-
-
-def test_once_never_repeats(nodes, clock):
-    pool = pool_of(nodes, clock)
-    pool.call("eth_x")
-    nodes[0].down = DOWN
-    with pytest.raises(RpcUnavailable):
-        pool.once("eth_sendTransaction")
-    assert [node.counts["eth_sendTransaction"] for node in nodes] == [1, 0]
 
 
 def test_a_rate_limited_item_repeats_the_batch(nodes, clock):

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from keeper.domain.money import Address
 from keeper.domain.transaction import TxRequest
-from keeper.errors import KeyUnavailable, SignerError
+from keeper.errors import SignerError
 from keeper.ports import KeySigner
 from keeper.signers.env_key import EnvKeySigner
 from keeper.signers.importer import import_key
 from keeper.signers.keystore import KeystoreSigner
 from keeper.signers.local import LocalKey
 from keeper.signers.signing import decode_signed, verify_signed
-from keeper.signers.watch_only import WatchOnlySigner
 
 SECRET = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 SENDER = Address("0x2c7536e3605d9c16a7a3d7b1898e529396a65c23")
@@ -101,14 +100,6 @@ def test_no_readable_form_shows_the_key(signer):
     assert str(int(SECRET, 16)) not in shown
     with pytest.raises((TypeError, pickle.PicklingError)):
         pickle.dumps(signer)
-
-
-def test_a_watched_account_has_an_address_and_never_signs():
-    watched = WatchOnlySigner(SENDER)
-
-    assert isinstance(watched, KeySigner)
-    with pytest.raises(KeyUnavailable, match="only watched"):
-        watched.sign(REQUEST)
 
 
 sizes = st.integers(0, 2**256 - 1)

@@ -43,7 +43,7 @@ def still(fresh_world):
 def limit(context, **limits):
     """Give every key other limits."""
     for guard in context.signers.values():
-        guard.replace_policy(replace(guard._policy, limits=replace(guard._policy.limits, **limits)))
+        guard._policy = replace(guard._policy, limits=replace(guard._policy.limits, **limits))
 
 
 def left_waiting(app, context, farmer):

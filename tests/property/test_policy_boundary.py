@@ -299,17 +299,6 @@ def test_a_fork_signs_nothing_but_the_policy_and_the_request_hold():
         same_request(request(), SignedTx(request(gas=1), b"", ""))
 
 
-def test_a_new_policy_holds_from_the_next_request():
-    signer, spy, _ = guarded(Policy(frozenset({31337})))
-    with pytest.raises(PolicyDenied):
-        signer.sign(request(), WARRANT)
-
-    signer.replace_policy(POLICY)
-    signer.sign(request(), WARRANT)
-
-    assert len(spy.reached) == 1
-
-
 def test_a_rule_about_a_word_that_is_not_there_allows_nothing():
     broken = Permission(FARM, CLAIM.selector, 0, (ArgRule(0, (1,)),), "broken")
 

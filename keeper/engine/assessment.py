@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from keeper.domain.decision import Decision
+from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
+from keeper.domain.money import Address
 from keeper.domain.observation import Observation
 from keeper.domain.position import Position
+from keeper.domain.transaction import FeeQuote
+from keeper.domain.valuation import Valuation
 from keeper.engine.case import Case
-from keeper.engine.decide import decide
-from keeper.engine.resolve import Holding
+from keeper.engine.context import ChainContext
+from keeper.engine.decide import decide, price_reasons
+from keeper.engine.observe import Sighting
+from keeper.engine.resolve import Book, Holding
+from keeper.engine.track_record import TrackRecord, track_record, watched_since
+from keeper.engine.value import PriceBoard, valuation
+from keeper.strategy.guards import MAX_FAILURES, Surroundings
 
-__all__ = ["Assessment", "decide_again"]
+__all__ = ["Assessment", "assess", "decide_again"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +38,90 @@ def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
     """Decide once more with better facts (a simulated claim, measured gas)."""
     better = replace(case, **changes)  # type: ignore[arg-type]  # fields of Case, by name
     return better, decide(better)
+
+
+def assess(
+    context: ChainContext,
+    book: Book,
+    holding: Holding,
+    sighting: Sighting,
+    board: PriceBoard,
+    fees: FeeQuote,
+    balances: Mapping[Address, int],
+    forced: bool,
+) -> Assessment:
+    """Value one position and decide about it by what was seen; say what stands in the way otherwise."""
+    position = holding.position
+    if position.id in sighting.failures:
+        reason = Reason(ReasonCode.READ_FAILED, str(sighting.failures[position.id]))
+        return Assessment(position, Decision(position.id, sighting.block, Verdict.BLOCKED, (reason,), None), holding)
+    observation = sighting.observations[position.id]
+    worth = valuation(context, book, holding, sighting, board)
+    if not isinstance(worth, Valuation):
+        blocked = Decision(position.id, sighting.block, Verdict.BLOCKED, price_reasons(worth), None)
+        return Assessment(position, blocked, holding, observation)
+    record, now = track_record(context, position), observation.block.timestamp
+    gas = (
+        context.learned_gas.get(position.id)
+        or record.gas_units
+        or context.store.last_gas(position.id)
+        or holding.market.typical_gas
+    )
+    judge = context.policies.get(position.options.policy or context.policy)
+    timed = judge is not None or position.options.max_interval_seconds is not None
+    since = watched_since(context, position, now) if timed else None
+    around = _around(context, position, record, fees, balances.get(position.owner, 0), gas, forced, now)
+    case = Case(
+        holding=holding,
+        observation=observation,
+        valuation=worth,
+        pending=observation.pending,
+        fees=fees,
+        gas_units=gas,
+        l1_fee_wei=context.learned_l1_fee.get(position.id, 0),
+        around=around,
+        forced=forced,
+        horizon=_horizon(position, now),
+        correction_ppm=record.correction_ppm,
+        failure_ppm=record.failure_ppm,
+        usual_gas_wei=context.outlook.usual_wei,
+        memory=context.outlook.memory,
+        judge=judge,
+        watched_since=since,
+    )
+    return Assessment(position, decide(case), holding, observation, case)
+
+
+def _horizon(position: Position, now: int) -> int | None:
+    exit_at = position.options.exit_at
+    return None if exit_at is None else max(exit_at - now, 0)
+
+
+def _around(
+    context: ChainContext,
+    position: Position,
+    record: TrackRecord,
+    fees: FeeQuote,
+    balance: int,
+    gas: int,
+    forced: bool,
+    now: int,
+) -> Surroundings:
+    limits, options = context.limits, position.options
+    return Surroundings(
+        can_sign=position.signer is not None,
+        native_balance_wei=balance,
+        min_native_wei=max(limits.min_native_wei, 2 * gas * fees.price_wei),
+        spent_today_usd=context.store.spent_usd(context.name, position.owner, context.clock.now() - 86_400),
+        per_day_usd=limits.per_day_usd,
+        gas_price_wei=fees.price_wei,
+        max_gas_price_wei=limits.max_gas_price_wei,
+        failures=0 if forced else context.store.failures(position.id),
+        max_failures=MAX_FAILURES,
+        last_harvest_at=record.last_at,
+        min_interval_seconds=0 if forced else options.min_interval_seconds,
+        native_symbol=context.chain.facts.native_symbol,
+        harvests_this_year=record.within_a_year(now),
+        max_harvests_per_year=options.max_harvests_per_year,
+        forced=forced,
+    )

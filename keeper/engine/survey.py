@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.events import EventName, Level
-from keeper.domain.harvest import HarvestState
 from keeper.domain.money import Address
 from keeper.domain.observation import Sample
-from keeper.domain.position import Position
 from keeper.domain.transaction import FeeQuote
-from keeper.domain.valuation import Valuation
-from keeper.engine.assessment import Assessment
-from keeper.engine.case import Case
+from keeper.engine.assessment import Assessment, assess
 from keeper.engine.context import ChainContext
-from keeper.engine.decide import decide, price_reasons
-from keeper.engine.observe import Sighting, observe
+from keeper.engine.observe import observe
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.rounds import in_rounds
-from keeper.engine.value import PriceBoard, price_board, valuation
+from keeper.engine.value import price_board
 from keeper.errors import StaleHead
-from keeper.strategy.guards import MAX_FAILURES, Surroundings
 from keeper.strategy.runway import forecast
 
 __all__ = ["Survey", "record_changes", "record_survey", "survey"]
@@ -77,7 +71,7 @@ def survey(
     sighting = observe(context, book, wanted, block)
     board = price_board(context, book, sighting)
     balances = _balances(context, wanted, block, whole=only is None)
-    assessments = [_assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
+    assessments = [assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
     assessments = in_rounds(context, assessments)
     assessments += _failed(context, book, block, only)
     result = Survey(block, fees, tuple(assessments), sighting.reads)
@@ -149,61 +143,6 @@ def _runway(context: ChainContext, owner: Address, wei: int, block: BlockRef) ->
             balance=f"{wei / 10**18:.4g} {context.chain.facts.native_symbol}",
         )
     return found.days
-
-
-def _assess(
-    context: ChainContext,
-    book: Book,
-    holding: Holding,
-    sighting: Sighting,
-    board: PriceBoard,
-    fees: FeeQuote,
-    balances: Mapping[Address, int],
-    forced: bool,
-) -> Assessment:
-    position = holding.position
-    if position.id in sighting.failures:
-        reason = Reason(ReasonCode.READ_FAILED, str(sighting.failures[position.id]))
-        return Assessment(position, Decision(position.id, sighting.block, Verdict.BLOCKED, (reason,), None), holding)
-    observation = sighting.observations[position.id]
-    worth = valuation(context, book, holding, sighting, board)
-    if not isinstance(worth, Valuation):
-        blocked = Decision(position.id, sighting.block, Verdict.BLOCKED, price_reasons(worth), None)
-        return Assessment(position, blocked, holding, observation)
-    gas = context.learned_gas.get(position.id) or context.store.last_gas(position.id) or holding.market.typical_gas
-    case = Case(
-        holding=holding,
-        observation=observation,
-        valuation=worth,
-        pending=observation.pending,
-        fees=fees,
-        gas_units=gas,
-        l1_fee_wei=context.learned_l1_fee.get(position.id, 0),
-        around=_around(context, position, fees, balances.get(position.owner, 0), gas, forced),
-        forced=forced,
-    )
-    return Assessment(position, decide(case), holding, observation, case)
-
-
-def _around(
-    context: ChainContext, position: Position, fees: FeeQuote, balance: int, gas: int, forced: bool
-) -> Surroundings:
-    limits = context.limits
-    done = [h for h in context.store.harvests(position.id, limit=10) if h.state is not HarvestState.CANCELLED]
-    return Surroundings(
-        can_sign=position.signer is not None,
-        native_balance_wei=balance,
-        min_native_wei=max(limits.min_native_wei, 2 * gas * fees.price_wei),
-        spent_today_usd=context.store.spent_usd(context.name, position.owner, context.clock.now() - 86_400),
-        per_day_usd=limits.per_day_usd,
-        gas_price_wei=fees.price_wei,
-        max_gas_price_wei=limits.max_gas_price_wei,
-        failures=0 if forced else context.store.failures(position.id),
-        max_failures=MAX_FAILURES,
-        last_harvest_at=done[0].started_at if done else None,
-        min_interval_seconds=0 if forced else position.options.min_interval_seconds,
-        native_symbol=context.chain.facts.native_symbol,
-    )
 
 
 def _failed(context: ChainContext, book: Book, block: BlockRef, only: Collection[str] | None) -> list[Assessment]:

@@ -1,0 +1,81 @@
+"""What a position's own past says: when it was last harvested, how far simulations are off, what failures cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from keeper.domain.harvest import Harvest, HarvestState
+from keeper.domain.position import Position
+from keeper.engine.context import ChainContext
+from keeper.strategy.learning import failure_allowance_ppm, gas_correction_ppm
+from keeper.strategy.numbers import SECONDS_PER_YEAR
+
+__all__ = ["TrackRecord", "track_record", "watched_since"]
+
+#: Compounds that are looked at: what older ones tell is old.
+_LOOKED_AT: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """The past of one position, as far as the next decision needs it."""
+
+    #: Newest compound on record, and its state: when both are the same the rest is, too.
+    newest: tuple[str, str]
+    #: Unix seconds at which the last one was begun; ``None`` when there was none.
+    last_at: int | None
+    #: Gas units that were simulated for the last one that was done; ``None`` when none was.
+    gas_units: int | None
+    correction_ppm: int
+    failure_ppm: int
+    #: Unix seconds of those that were done, newest first.
+    done_at: tuple[int, ...]
+
+    def within_a_year(self, now: int) -> int:
+        """Count the harvests of the 365 days before ``now`` (unix seconds)."""
+        return sum(1 for at in self.done_at if at > now - SECONDS_PER_YEAR)
+
+
+def track_record(context: ChainContext, position: Position) -> TrackRecord:
+    """Return a position's record; it is worked out anew when a compound was begun or has ended since."""
+    key = f"record:{position.id}"
+    newest = _named(context.store.harvests(position.id, limit=1))
+    known = context.learnt.get(key)
+    if isinstance(known, TrackRecord) and known.newest == newest:
+        return known
+    wanted = max(_LOOKED_AT, 2 * (position.options.max_harvests_per_year or 0))
+    found = _record(context.store.harvests(position.id, limit=wanted))
+    context.learnt[key] = found
+    return found
+
+
+def watched_since(context: ChainContext, position: Position, now: int) -> int:
+    """Return since when a position is watched, unix seconds; remembered over restarts from the first look on."""
+    key = f"watched:{position.id}"
+    known = context.learnt.get(key)
+    if isinstance(known, int):
+        return known
+    text = context.store.get_flag(key)
+    if text is None:
+        context.store.set_flag(key, str(now))
+    since = context.learnt[key] = now if text is None else int(text)
+    return since
+
+
+def _named(harvests: Sequence[Harvest]) -> tuple[str, str]:
+    return (harvests[0].id, harvests[0].state.value) if harvests else ("", "")
+
+
+def _record(harvests: Sequence[Harvest]) -> TrackRecord:
+    begun = [h for h in harvests if h.state is not HarvestState.CANCELLED]
+    done = [h for h in begun if h.state is HarvestState.DONE]
+    return TrackRecord(
+        newest=_named(harvests),
+        last_at=begun[0].started_at if begun else None,
+        gas_units=next((h.predicted_gas for h in done if h.predicted_gas > 0), None),
+        correction_ppm=gas_correction_ppm(harvests),
+        failure_ppm=failure_allowance_ppm(harvests),
+        done_at=tuple(h.finished_at or h.started_at for h in done),
+    )

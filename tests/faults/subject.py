@@ -204,8 +204,10 @@ def _become(order: dict[str, Any]) -> NoReturn:
 def _import_all() -> None:
     import keeper
 
+    # No daemon needs these, and numpy brings threads: this process must have one when it forks.
+    others = (".demo", ".backtest", "migrations", "__main__")
     for module in pkgutil.walk_packages(keeper.__path__, "keeper."):
-        if ".demo" not in module.name and "migrations" not in module.name and not module.name.endswith("__main__"):
+        if not any(part in module.name for part in others):
             with suppress(ImportError):
                 importlib.import_module(module.name)
     for name in ("eth_account", "alembic.command", "alembic.config", "coincurve", "encodings.idna"):

@@ -1,0 +1,118 @@
+"""Samples of a position's history, valued: its own part, at midpoint, in wad of the reporting currency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keeper.domain.money import WAD, Token
+from keeper.domain.observation import Sample
+
+__all__ = ["Point", "in_base", "points_of"]
+
+
+def in_base(usd: int, base_usd: int) -> int:
+    """Turn US dollars (wad) into the reporting currency, whose price in dollars (wad) is given."""
+    return usd if base_usd == WAD else usd * WAD // base_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a sample says, the position's own part of it, valued at midpoint."""
+
+    at: int
+    #: Base units of the stake token.
+    stake: int
+    #: Pending base units by reward token, those of the vault's that are one's own.
+    pending: tuple[int, ...]
+    #: Per whole stake token, and per whole reward token.
+    price: int
+    reward_prices: tuple[int, ...]
+    #: Values of the two.
+    staked: int
+    idle: int
+    #: What a compound would have cost; ``None`` where that was not recorded.
+    cost: int | None
+    #: Part of a reward's value that is left after fees and price differences when it is sold, wad; ``None`` where
+    #: nothing was pending to tell it by.
+    kept: int | None
+    #: Depth of the pools that it is sold into; ``None`` when it is not sold.
+    depth: int | None
+    #: The position's share of the rewarded pool, parts per million.
+    own_share_ppm: int
+    deposit_fee_bps: int
+    #: The position is a share of a vault that others harvest too.
+    shared: bool
+    #: Prices of every token that was priced, by address.
+    prices: Mapping[str, int]
+    #: The reporting currency in US dollars, wad.
+    base_usd: int
+
+
+def points_of(samples: Sequence[Sample]) -> tuple[list[Point], tuple[Token, ...]]:
+    """Value each sample; returns the points and the reward tokens in the order that their amounts have.
+
+    Samples without the prices that it takes are left out.
+    """
+    rewards = tuple(dict.fromkeys(amount.token for s in samples for amount in s.observation.pending))
+    points = [_point(sample, rewards) for sample in samples if _priced(sample)]
+    return points, rewards
+
+
+def _priced(sample: Sample) -> bool:
+    known = {address for address, price in sample.prices if price > 0}
+    seen = sample.observation
+    return seen.principal.token.address in known and all(
+        amount.token.address in known for amount in seen.pending if amount.raw > 0
+    )
+
+
+def _point(sample: Sample, rewards: tuple[Token, ...]) -> Point:
+    seen, numbers, base = sample.observation, sample.numbers, sample.base_usd
+    share = 10**6 if seen.vault_share_ppm is None else seen.vault_share_ppm
+    prices = {address: in_base(price, base) for address, price in sample.prices}
+    stake = seen.principal.raw * share // 10**6
+    found = {amount.token.address: amount.raw * share // 10**6 for amount in seen.pending}
+    pending = tuple(found.get(token.address, 0) for token in rewards)
+    reward_prices = tuple(prices.get(token.address, 0) for token in rewards)
+    price = prices[seen.principal.token.address]
+    idle = _idle(pending, reward_prices, rewards)
+    depth = None if numbers is None or not numbers.depth_usd else in_base(numbers.depth_usd, base)
+    return Point(
+        at=seen.block.timestamp,
+        stake=stake,
+        pending=pending,
+        price=price,
+        reward_prices=reward_prices,
+        staked=stake * price // seen.principal.token.unit,
+        idle=idle,
+        cost=_cost(sample),
+        kept=WAD if depth is None or numbers is None else _kept(in_base(numbers.reward_usd, base), idle, depth),
+        depth=depth,
+        own_share_ppm=max((accrual.own_share_ppm for accrual in seen.accruals), default=0),
+        deposit_fee_bps=seen.deposit_fee_bps,
+        shared=seen.vault_share_ppm is not None,
+        prices=prices,
+        base_usd=base,
+    )
+
+
+def _idle(pending: Sequence[int], prices: Sequence[int], tokens: Sequence[Token]) -> int:
+    return sum(raw * price // token.unit for raw, price, token in zip(pending, prices, tokens, strict=True))
+
+
+def _cost(sample: Sample) -> int | None:
+    """What fees a compound would have taken then: no allowances and shadow prices, which nobody pays."""
+    numbers = sample.numbers
+    if numbers is None:
+        return None
+    parts = numbers.cost_parts
+    paid = parts.gas_usd + parts.l1_usd + parts.call_fee_usd
+    return in_base(paid if parts.gas_usd else numbers.cost_usd, sample.base_usd)
+
+
+def _kept(net: int, gross: int, depth: int) -> int | None:
+    """Undo net = v*kept / (1 + v*kept/depth): what selling keeps of a value before the impact of its size, wad."""
+    if gross <= 0 or not 0 < net < depth:
+        return None
+    return min(net * depth // (depth - net) * WAD // gross, WAD)

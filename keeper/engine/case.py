@@ -135,13 +135,14 @@ def reckon(case: Case) -> Reckoning:
 def effective_payback(seconds: int, rate_drift_bps: int) -> int:
     """Shorten the payback time to what it is worth where the reward rate falls (or lengthen it where it rises).
 
-    Earning falls as exp(d*t), so a time T earns as much as (exp(dT)-1)/d does at the present rate. With x = d*T that
-    is T / (1 - x/2 + x^2/12), exact to x^4/720, in integers.
+    Earning falls as exp(d*t), so a time T earns as much as (exp(x)-1)/x of it does at the present rate, x = d*T: this is
+    1 / (1 - x/2 + x^2/12) to the fourth power of x, and 1 / -x far below zero; in integers, within 6 %.
     """
     if not rate_drift_bps:
         return seconds
-    x = max(min(rate_drift_bps * seconds * WAD // (BPS * SECONDS_PER_YEAR), 2 * WAD), -6 * WAD)
-    return max(seconds * WAD // (WAD - x // 2 + x * x // (12 * WAD)), 1)
+    x = min(rate_drift_bps * seconds * WAD // (BPS * SECONDS_PER_YEAR), 2 * WAD)
+    worth = -x if x < -4 * WAD else WAD - x // 2 + x * x // (12 * WAD)
+    return max(seconds * WAD // worth, 1)
 
 
 def fire_gas_price(case: Case, r: Reckoning) -> int | None:

@@ -135,7 +135,7 @@ def reckon(case: Case) -> Reckoning:
 def effective_payback(seconds: int, rate_drift_bps: int) -> int:
     """Shorten the payback time to what it is worth where the reward rate falls (or lengthen it where it rises).
 
-    Earning falls as exp(d*t), so a time T earns as much as (exp(x)-1)/x of it does at the present rate, x = d*T: this is
+    Earning falls as exp(d*t), so a time T earns as much as (exp(x)-1)/x of it does at the present rate, x = d*T; it is
     1 / (1 - x/2 + x^2/12) to the fourth power of x, and 1 / -x far below zero; in integers, within 6 %.
     """
     if not rate_drift_bps:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keeper.backtest.paths import Floats
 from keeper.backtest.world import Ints, World, net
+from keeper.errors import KeeperError
 from keeper.strategy.gas_memory import GasMemory
 from keeper.strategy.policy import Policy, Scene
 
 __all__ = ["Run", "never", "race", "thresholds"]
+
+_FOR_ARRAYS: Final = "write it with + - * / and comparisons joined by & and |, without if, and, or, min and max"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +168,23 @@ def _ask(policies: Sequence[Policy], shown: Scene, shape: tuple[int, ...]) -> ND
         wants[:] = policies[0].wants(shown)
         return wants
     for row, policy in enumerate(policies):
-        wants[row] = policy.wants(
-            Scene(
-                now=shown.now,
-                principal=shown.principal[row],
-                reward=shown.reward[row],
-                cost=shown.cost,
-                forward=shown.forward[row],
-                yield_=shown.yield_,
-                depth=shown.depth,
-                since=shown.since[row],
-                gas=shown.gas,
-                memory=shown.memory,
-            )
+        scene = Scene(
+            now=shown.now,
+            principal=shown.principal[row],
+            reward=shown.reward[row],
+            cost=shown.cost,
+            forward=shown.forward[row],
+            yield_=shown.yield_,
+            depth=shown.depth,
+            since=shown.since[row],
+            gas=shown.gas,
+            memory=shown.memory,
         )
+        try:
+            wants[row] = policy.wants(scene)
+        except (TypeError, ValueError) as error:
+            text = f"policy {policy.name} cannot decide many positions at once ({error}); {_FOR_ARRAYS}"
+            raise KeeperError(text) from error
     return wants
 
 

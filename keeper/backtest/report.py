@@ -26,7 +26,7 @@ from keeper.backtest.score import (
 )
 from keeper.backtest.series import Year, recorded
 from keeper.backtest.suite import BINS, core, idle, stress
-from keeper.strategy.policies import DEFAULT, policy
+from keeper.strategy.policies import DEFAULT
 
 __all__ = ["Report", "Row", "on_core", "on_record", "on_stress"]
 
@@ -93,7 +93,7 @@ def on_stress(plan: Plan) -> Report:
     for name, found in _scored(results, plan.names):
         score = total(name, found, lambda cell: cell.stress)
         if name in plan.names:
-            played = batches.shared(batch) if name == DEFAULT else batches.alone(batch, policy(name))
+            played = batches.shared(batch) if name == DEFAULT else batches.alone(batch, plan.find(name))
             share = batches.captured(batch, played)
             bins = (*score.bins, (_BATCH, share))
             score = replace(score, bins=bins, score=fsum(min(max(m, -1.0), 1.0) for _, m in bins) / len(bins))

@@ -15,6 +15,7 @@ from keeper.backtest.results import Results, join, replay
 from keeper.backtest.series import Year, year_world
 from keeper.backtest.suite import Cell, build, groups
 from keeper.strategy.policies import policy
+from keeper.strategy.policy import Policy
 
 __all__ = ["Plan", "run_cells", "run_years"]
 
@@ -36,6 +37,8 @@ class Plan:
     hours: int = HOURS
     #: Whether perfect foresight and the constant multiples run too.
     best: bool = True
+    #: Finds a policy by its name, in every process again: a function that can be imported.
+    find: Callable[[str], Policy] = policy
 
 
 def run_cells(cells: Sequence[Cell], plan: Plan) -> Results:
@@ -63,10 +66,10 @@ def _play_cells(task: tuple[tuple[Cell, ...], Plan]) -> Results:
     cells, plan = task
     world = build(cells, base=plan.base, seeds=plan.seeds, hours=plan.hours)
     lanes = np.repeat(np.arange(len(cells)), plan.seeds)
-    return replay(cells, lanes, world, [policy(name) for name in plan.names], best=plan.best)
+    return replay(cells, lanes, world, [plan.find(name) for name in plan.names], best=plan.best)
 
 
 def _play_year(task: tuple[tuple[Cell, ...], Year, Plan]) -> Results:
     cells, year, plan = task
     world = year_world(cells, year, base=plan.base)
-    return replay(cells, np.arange(len(cells)), world, [policy(name) for name in plan.names], best=plan.best)
+    return replay(cells, np.arange(len(cells)), world, [plan.find(name) for name in plan.names], best=plan.best)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from keeper.backtest.report import Report, Row
     from keeper.backtest.runner import Plan
     from keeper.backtest.series import Year
+    from keeper.strategy.policy import Policy
 
-__all__ = ["command"]
+__all__ = ["command", "find"]
 
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -55,10 +56,14 @@ def policy(
     """
     if price is not None and gas is None:
         raise click.UsageError("--price goes with --gas")
-    _need_numpy()
+    _need("numpy")
+    if plot is not None:
+        _need("matplotlib")
+        if plot.suffix.lower() not in {".svg", ".png"}:
+            raise click.BadParameter(f"{plot}: a plot is .svg or .png; name it so", param_hint="--plot")
     from keeper.backtest.runner import Plan
 
-    plan = Plan(names=_names(names), base=base_seed, seeds=seeds, jobs=jobs)
+    plan = Plan(names=_names(names), base=base_seed, seeds=seeds, jobs=jobs, find=find)
     reports = _run(plan, gas, price, stress=stress)
     if plot is not None:
         _draw(reports[0], plot)
@@ -71,24 +76,39 @@ def policy(
     return ExitCode.UNEXPECTED if any(report.missed for report in reports) else ExitCode.OK
 
 
-def _need_numpy() -> None:
+def _need(module: str) -> None:
     """Say what to install, where the extra is missing."""
     from importlib.util import find_spec
 
-    if find_spec("numpy") is None:
-        raise click.ClickException('this command reckons with numpy: pip install "keeper[backtest]"')
+    if find_spec(module) is None:
+        raise click.ClickException(f'this needs {module}: pip install "keeper[backtest]"')
+
+
+def find(name: str) -> Policy:
+    """Return a built-in policy, or an installed one.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    from keeper.config.plugins import load_policies
+    from keeper.strategy.policies import policy as built_in
+
+    try:
+        return built_in(name)
+    except KeyError:
+        return load_policies()[name]
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:
-    """Check the names; all of them without any."""
+    """Check the names; all built-in ones without any."""
+    from keeper.config.plugins import load_policies
     from keeper.strategy.policies import POLICIES
-    from keeper.strategy.policies import policy as by_name
 
     for name in names:
         try:
-            by_name(name)
+            find(name)
         except KeyError:
-            known = ", ".join(POLICIES)
+            known = ", ".join({**POLICIES, **load_policies()})
             text = f"no policy is called {name!r}; there are {known}, and r>Kg for any K"
             raise click.BadParameter(text, param_hint="--policy") from None
     return tuple(dict.fromkeys(names)) or tuple(POLICIES)
@@ -112,10 +132,6 @@ def _years(gas: Path, price: Path | None) -> list[Year]:
 
 
 def _draw(report: Report, file: Path) -> None:
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise click.ClickException('--plot draws with matplotlib: pip install "keeper[backtest]"')
     from keeper.backtest.plot import draw
 
     draw(report, file)

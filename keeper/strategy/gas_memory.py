@@ -16,6 +16,9 @@ _WEEK: Final = 168
 
 _DAY_SECONDS: Final = 86_400
 
+#: Keeps a price of nothing from being divided by.
+_TINY: Final = 1e-300
+
 
 class GasMemory:
     """Features of the gas price up to now. Prices are in any unit; every feature but a ratio is in the same one.
@@ -66,7 +69,7 @@ class GasMemory:
             self.ewma_1d = self.ewma_1d + (gas - self.ewma_1d) * (1.0 - exp(-past / _DAY_SECONDS))
             self.ewma_30d = self.ewma_30d + (gas - self.ewma_30d) * (1.0 - exp(-past / (30 * _DAY_SECONDS)))
         hour = now // HOUR % 24
-        self.hour_ratio[hour] = self.hour_ratio[hour] * 0.9 + gas / self.ewma_1d * 0.1
+        self.hour_ratio[hour] = self.hour_ratio[hour] * 0.9 + gas / (self.ewma_1d + _TINY) * 0.1
         self.last, self.last_at = gas, now
 
     @property

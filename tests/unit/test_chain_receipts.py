@@ -91,3 +91,47 @@ def test_old_chains_say_gas_price():
     answer = receipt(gasPrice="0x9")
     del answer["effectiveGasPrice"]
     assert parse_receipt(answer, HASH).effective_gas_price_wei == 9
+
+
+WITHDRAWAL = "0x7fcf532c15f0a6db0bd6d0e038bea71d30d808c7d98cb3bf7268a95bf5081b65"
+NOBODY = "0x" + "00" * 20
+
+
+def moved(logs, wrapped="0x" + "aa" * 20):
+    found = parse_receipt(receipt(logs=logs), HASH, wrapped).transfers
+    return [(t.sender[-1], t.recipient[-1], t.raw, t.log_index) for t in found]
+
+
+def test_unwrapping_gas_is_read_as_a_transfer_to_nobody_in_its_place():
+    logs = [
+        log([TRANSFER, topic(1), topic(2)], index="0x2"),
+        log([WITHDRAWAL, topic(3)], index="0x3"),
+        log([TRANSFER, topic(4), topic(5)], index="0x4"),
+    ]
+    assert moved(logs) == [("1", "2", 7, 2), ("3", "0", 7, 3), ("4", "5", 7, 4)]
+    (_, burnt, _) = parse_receipt(receipt(logs=logs), HASH, TOKEN.lower()).transfers
+    assert (burnt.token, burnt.recipient) == (TOKEN.lower(), NOBODY)
+
+
+def test_a_withdrawal_that_is_told_as_a_burn_too_counts_once():
+    burn, told = log([TRANSFER, topic(3), topic(0)], index="0x1"), log([WITHDRAWAL, topic(3)], index="0x2")
+    more = log([WITHDRAWAL, topic(3)], topic(8), index="0x3")
+    assert moved([burn, told]) == moved([told, burn]) == [("3", "0", 7, 1)]
+    assert moved([burn, told, more]) == [("3", "0", 7, 1), ("3", "0", 8, 3)]
+    again = log([WITHDRAWAL, topic(3)], index="0x4")
+    assert moved([burn, told, again]) == [("3", "0", 7, 1), ("3", "0", 7, 4)]
+
+
+@pytest.mark.parametrize(
+    ("odd", "wrapped"),
+    [
+        (log([WITHDRAWAL, topic(3)]), "0x" + "bb" * 20),
+        (log([WITHDRAWAL, topic(3)]), None),
+        (log([WITHDRAWAL, topic(3), topic(4)]), TOKEN.lower()),
+        (log([WITHDRAWAL, topic(3)], topic(7) + "00" * 32), TOKEN.lower()),
+        (log([WITHDRAWAL, topic(3)], removed=True), TOKEN.lower()),
+        (log([WITHDRAWAL]), TOKEN.lower()),
+    ],
+)
+def test_events_of_that_name_of_anybody_else_are_left_out(odd, wrapped):
+    assert moved([odd], wrapped) == []

@@ -26,7 +26,7 @@ __all__ = ["Past", "Step", "past_of"]
 _CLAIMS: Final = frozenset({LegKind.CLAIM.value, LegKind.DEPOSIT.value})
 
 #: Legs whose money leaves the wallet and is income all the same: paid out, or turned into gas.
-_SPENT: Final = frozenset({"payout", "top_up"})
+_SPENT: Final = frozenset({LegKind.PAYOUT.value, LegKind.UNWRAP.value})
 
 #: Base units by which a stake may be off through rounding.
 _DUST: Final = 2

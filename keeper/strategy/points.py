@@ -3,17 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
-from keeper.domain.money import WAD, Token
-from keeper.domain.observation import Sample
+from keeper.domain.money import WAD, Address, Token
+from keeper.domain.observation import USD_ONE, Sample
 
-__all__ = ["Point", "in_base", "points_of"]
+__all__ = ["Point", "in_base", "points_of", "rated", "sides_of"]
+
+#: Seconds for which a rate of the reporting currency stands in for one that was not recorded.
+_RATE_HOLDS: Final = 3 * 86_400
 
 
 def in_base(usd: int, base_usd: int) -> int:
     """Turn US dollars (wad) into the reporting currency, whose price in dollars (wad) is given."""
     return usd if base_usd == WAD else usd * WAD // base_usd
+
+
+def rated(samples: Sequence[Sample]) -> list[Sample] | None:
+    """Give each sample the rate of the reporting currency nearest before it, or else after it, within three days.
+
+    ``None`` where that leaves one without: then only US dollars can be told. A sample without a rate of its own has
+    that of the dollar.
+    """
+    forward = _carried(samples)
+    backward = _carried(forward[::-1])[::-1]
+    return None if any(sample.base_usd == USD_ONE for sample in backward) else backward
+
+
+def _carried(samples: Sequence[Sample]) -> list[Sample]:
+    """Carry rates on from sample to sample, in the order given."""
+    found: list[Sample] = []
+    rate, at = USD_ONE, 0
+    for sample in samples:
+        now = sample.observation.block.timestamp
+        if sample.base_usd != USD_ONE:
+            rate, at = sample.base_usd, now
+            found.append(sample)
+        else:
+            found.append(replace(sample, base_usd=rate if abs(now - at) <= _RATE_HOLDS else USD_ONE))
+    return found
+
+
+def sides_of(sample: Sample) -> tuple[Address, Address] | None:
+    """Return the two sides of the pool whose LP token is staked, told from the tokens that the sample has prices of.
+
+    A market's prices begin with the stake, its sides follow, then its rewards; ``None`` where all beside the stake are
+    rewards, so that the stake is no LP token (or one whose rewards are its very sides, in their order).
+    """
+    seen = sample.observation
+    stake = seen.principal.token.address
+    others = [address for address, _ in sample.prices if address not in ("", stake)]
+    rewards = dict.fromkeys(amount.token.address for amount in seen.pending if amount.token.address != stake)
+    if len(others) < 2 or others == list(rewards):
+        return None
+    return Address(others[0]), Address(others[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _serve(options: Globals, loaded: Loaded) -> int:
 
 def _rehearse(options: Globals, loaded: Loaded, mode: Mode, seconds: int, *, once: bool) -> int:
     from keeper.cli.rehearsal import rehearse
-    from keeper.cli.report import print_report, report_json
+    from keeper.cli.rehearsal_report import print_report, report_json
     from keeper.cli.session import open_session, quiet
 
     with (

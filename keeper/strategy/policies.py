@@ -47,6 +47,10 @@ class Named:
     #: What it does, and where the field does so.
     about: str
     formula: Callable[[Scene], Bool]
+    #: More reward, or cheaper gas, never turns harvest into wait.
+    monotone: bool = True
+    #: It decides alike when everything is worth ten times as much, its cost included.
+    scale_invariant: bool = True
 
     def wants(self, scene: Scene) -> Bool:
         """Say whether to harvest now."""
@@ -108,7 +112,7 @@ def _pressure(scene: Scene) -> Number:
 
 
 def _never(scene: Scene) -> Bool:
-    return scene.reward < 0
+    return (scene.reward < 0) & (scene.reward > 0)
 
 
 def _every(seconds: int) -> Callable[[Scene], Bool]:
@@ -116,7 +120,7 @@ def _every(seconds: int) -> Callable[[Scene], Bool]:
 
 
 def _share(scene: Scene) -> Bool:
-    return scene.reward >= 0.0005 * scene.principal
+    return (scene.reward > 0) & (scene.reward >= 0.0005 * scene.principal)
 
 
 def _buckets(scene: Scene) -> Bool:
@@ -139,9 +143,8 @@ def _calendar(scene: Scene) -> Bool:
     """T* = 1/n* years with n* = sqrt(F*k/(2g)) at mean gas, so that (since/year)^2 * F * k >= 2 * g."""
     mean_cost = scene.cost * scene.memory.mean / scene.gas
     years = scene.since / _YEAR
-    return (
-        (scene.yield_ > 0) & (scene.forward > 0) & (years * years * scene.forward * _pressure(scene) >= 2 * mean_cost)
-    )
+    pays = (scene.reward > 0) & (scene.yield_ > 0) & (scene.forward > 0)
+    return pays & (years * years * scene.forward * _pressure(scene) >= 2 * mean_cost)
 
 
 def _sqrt_week(scene: Scene) -> Bool:
@@ -155,7 +158,7 @@ def _sqrt_spot(scene: Scene) -> Bool:
 
 
 def _above_root(scene: Scene, cost: Number) -> Bool:
-    pays = (scene.yield_ > 0) & (scene.forward > 0)
+    pays = (scene.reward > 0) & (scene.yield_ > 0) & (scene.forward > 0)
     return pays & (scene.reward * scene.reward * _pressure(scene) >= 2.0 * cost * scene.forward)
 
 
@@ -170,7 +173,10 @@ def _catalogue() -> dict[str, Policy]:
         Named("r>100g", "reward above 100 times its cost (Revert)", constant(100).formula),
         Named("share", "reward above 0.05 % of the stake", _share),
         Named(
-            "buckets", "timers by size of the stake, waiting while gas is above twice its mean (like Beefy)", _buckets
+            "buckets",
+            "timers by size of the stake, waiting while gas is above twice its mean (like Beefy)",
+            _buckets,
+            scale_invariant=False,
         ),
         Named("yearn", "24 hours, or sooner at 100 times its cost (like Yearn v2)", _yearn),
         Named("calendar", "every T* = 1/n*, from the mean gas so far", _calendar),

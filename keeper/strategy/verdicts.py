@@ -11,7 +11,7 @@ from keeper.domain.decision import ReasonCode
 from keeper.domain.money import UsdWad
 from keeper.strategy.policy import Bool, Policy, Scene
 
-__all__ = ["Answer", "CostAt", "LivePolicy", "fires_below", "in_proportion", "refusal", "shape_problem", "truth"]
+__all__ = ["Answer", "CostAt", "LivePolicy", "fires_below", "in_proportion", "refusal", "truth"]
 
 #: All-in cost of one compound, USD, if a gas unit cost that many wei.
 CostAt: TypeAlias = Callable[[int], float]
@@ -101,13 +101,4 @@ def refusal(scene: Scene) -> Answer | None:
         return Answer(harvest=False, why=text, code=ReasonCode.POLICY_FAILED)
     if scene.reward <= 0:
         return Answer(harvest=False, why="nothing is pending yet", code=ReasonCode.NOTHING_PENDING)
-    return None
-
-
-def shape_problem(name: str, made: object) -> str | None:
-    """Say why an object is no policy of that name; ``None`` when it is one."""
-    if not callable(getattr(made, "wants", None)):
-        return f"{type(made).__name__} has no method wants(scene)"
-    if getattr(made, "name", None) != name:
-        return f"its name is {getattr(made, 'name', None)!r}, but it is registered as {name!r}; make them equal"
     return None

@@ -20,6 +20,7 @@ from keeper.config.plugins import discover
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address, UsdWad
 from keeper.domain.position import Position
+from keeper.engine.base_currency import BaseCurrency, BaseFeed
 from keeper.engine.clock import SystemClock
 from keeper.engine.context import BatchTerms, ChainContext, Limits, Plugins, PriceRules
 from keeper.engine.lease import Leases
@@ -131,6 +132,7 @@ class _Builder:
         self.journal: Path | None = None
         self.leases: Leases | None = None
         self.policies: Mapping[str, LivePolicy] = {}
+        self.base = BaseCurrency(_base_feed(loaded))
 
     def build(self) -> Wired:
         from keeper.store import forget, open_store
@@ -183,6 +185,7 @@ class _Builder:
             policy=settings.strategy.policy,
             batches={b: BatchTerms(terms.shared_cost, terms.shared_gas) for b, terms in settings.batches.items()},
             outlook=_outlook(store, name),
+            base=self.base,
             price_specs=self._price_specs(name),
             price_rules=PriceRules(settings.prices.min_sources, settings.prices.max_deviation_bps),
             limits=limits,
@@ -371,6 +374,13 @@ def open_key(
     )
     key.unlock()
     return key
+
+
+def _base_feed(loaded: Loaded) -> BaseFeed | None:
+    report = loaded.settings.report
+    if report.currency_chain is None or report.currency_feed is None:
+        return None
+    return BaseFeed(report.currency, report.currency_chain, report.currency_feed, report.currency_max_age)
 
 
 def _outlook(store: SqliteStore, chain: str) -> Outlook:

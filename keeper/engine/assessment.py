@@ -14,6 +14,7 @@ from keeper.domain.valuation import Valuation
 from keeper.engine.case import Case
 from keeper.engine.context import ChainContext
 from keeper.engine.decide import decide, price_reasons
+from keeper.engine.learnt import learnt_horizon, learnt_rates
 from keeper.engine.observe import Sighting
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.track_record import TrackRecord, track_record, watched_since
@@ -68,6 +69,8 @@ def assess(
         or holding.market.typical_gas
     )
     judge = context.policies.get(position.options.policy or context.policy)
+    rates = learnt_rates(context, position, observation)
+    horizon = learnt_horizon(context, position, rates if rates is not None else observation.accruals, now)
     timed = judge is not None or position.options.max_interval_seconds is not None
     since = watched_since(context, position, now) if timed else None
     around = _around(context, position, record, fees, balances.get(position.owner, 0), gas, forced, now)
@@ -81,7 +84,8 @@ def assess(
         l1_fee_wei=context.learned_l1_fee.get(position.id, 0),
         around=around,
         forced=forced,
-        horizon=_horizon(position, now),
+        learnt=rates,
+        horizon=horizon,
         correction_ppm=record.correction_ppm,
         failure_ppm=record.failure_ppm,
         usual_gas_wei=context.outlook.usual_wei,
@@ -90,11 +94,6 @@ def assess(
         watched_since=since,
     )
     return Assessment(position, decide(case), holding, observation, case)
-
-
-def _horizon(position: Position, now: int) -> int | None:
-    exit_at = position.options.exit_at
-    return None if exit_at is None else max(exit_at - now, 0)
 
 
 def _around(

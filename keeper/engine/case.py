@@ -81,8 +81,8 @@ class Case:
 
     @property
     def accruals(self) -> tuple[Accrual, ...]:
-        """Forward rates: the contract's own, else what was learnt."""
-        return self.observation.accruals or self.learnt or ()
+        """Forward rates: what was learnt where the contract leaves them open, else its own."""
+        return self.observation.accruals if self.learnt is None else self.learnt
 
     @property
     def since_seconds(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from keeper.domain.events import Event, EventName, Level
 from keeper.domain.money import NO_USD, Address, UsdWad
 from keeper.domain.position import Position
+from keeper.engine.base_currency import BaseCurrency
 from keeper.engine.outlook import Outlook
 from keeper.ports import (
     Chain,
@@ -146,6 +147,8 @@ class ChainContext:
     policy: str = ""
     #: Batches by the name the config uses.
     batches: Mapping[str, BatchTerms] = field(default_factory=dict)
+    #: The currency that people are told amounts in; one for all chains.
+    base: BaseCurrency = field(default_factory=BaseCurrency)
     #: What was learnt of positions by looking: forward rates, ends that moved (``engine.learnt``).
     learnt: dict[str, object] = field(default_factory=dict)
     #: Price of the gas token as last agreed, USD wad, under ``"native"``: to value what no compound's own prices do.

@@ -30,6 +30,8 @@ class Sighting:
     prices: Mapping[tuple[Address, int], Sequence[ReadResult]]
     #: How many views were read.
     reads: int
+    #: The answers that the reporting currency asked for.
+    base: Sequence[ReadResult] = ()
 
 
 def observe(context: ChainContext, book: Book, holdings: Iterable[Holding], block: BlockRef) -> Sighting:
@@ -55,6 +57,7 @@ def observe(context: ChainContext, book: Book, holdings: Iterable[Holding], bloc
     for priced in book.prices:
         for index, (spec, facts) in enumerate(priced.sources):
             ask((priced.token.address, index), context.plugins.prices[spec.kind].reads(spec, priced.token, facts))
+    ask("base currency", context.base.reads(context.name))
     results = context.chain.read(reads, block)
     observations, failures = _decode(
         context, held, block, {h.position.id: results[slices[h.position.id]] for h in held}
@@ -66,6 +69,7 @@ def observe(context: ChainContext, book: Book, holdings: Iterable[Holding], bloc
         pools={sale: results[slices[sale]] for sale in sales},
         prices={key: results[slices[key]] for key in _price_keys(book.prices)},
         reads=len(reads),
+        base=results[slices["base currency"]],
     )
 
 

@@ -14,11 +14,11 @@ from keeper.domain.observation import Sample
 from keeper.domain.transaction import FeeQuote
 from keeper.engine.assessment import Assessment, assess
 from keeper.engine.context import ChainContext
-from keeper.engine.observe import observe
+from keeper.engine.observe import Sighting, observe
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.rounds import in_rounds
 from keeper.engine.value import price_board
-from keeper.errors import StaleHead
+from keeper.errors import PriceUnavailable, StaleHead
 from keeper.strategy.runway import forecast
 
 __all__ = ["Survey", "record_changes", "record_survey", "survey"]
@@ -69,6 +69,7 @@ def survey(
     _check_age(context, block)
     context.outlook.note(block.timestamp, fees.price_wei)
     sighting = observe(context, book, wanted, block)
+    _take_base(context, sighting)
     board = price_board(context, book, sighting)
     balances = _balances(context, wanted, block, whole=only is None)
     assessments = [assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
@@ -78,6 +79,17 @@ def survey(
     if record:
         record_survey(context, result, started)
     return result
+
+
+def _take_base(context: ChainContext, sighting: Sighting) -> None:
+    """Take in the rate of the reporting currency; without one amounts are told in US dollars, and that is said."""
+    try:
+        context.base.take(sighting.base, sighting.block)
+    except PriceUnavailable as error:
+        key, now = "base currency", context.clock.monotonic()
+        if now - context.said.get(key, -_REPEAT_SECONDS) >= _REPEAT_SECONDS:
+            context.said[key] = now
+            context.emit(EventName.CYCLE_FAILED, Level.WARNING, chain=context.name, error=str(error))
 
 
 def _check_age(context: ChainContext, block: BlockRef) -> None:
@@ -166,7 +178,7 @@ def record_survey(context: ChainContext, result: Survey, started: float) -> None
         started: monotonic seconds at which it began.
     """
     record_changes(context, [a.decision for a in result.assessments])
-    context.store.record_samples([sample for a in result.assessments if (sample := _sample(a)) is not None])
+    context.store.record_samples([sample for a in result.assessments if (sample := _sample(context, a)) is not None])
     context.store.record_gas(result.block, result.fees)
     context.emit(
         EventName.CYCLE_DONE,
@@ -182,14 +194,15 @@ def record_survey(context: ChainContext, result: Survey, started: float) -> None
     )
 
 
-def _sample(assessment: Assessment) -> Sample | None:
+def _sample(context: ChainContext, assessment: Assessment) -> Sample | None:
     """Make a point of the position's history; ``None`` when it could not be valued."""
     case, numbers = assessment.case, assessment.decision.numbers
     if case is None or numbers is None:
         return None
     worth = case.valuation
     prices = [(token.address, worth.price(token).mid) for token in case.holding.market.tokens]
-    return Sample(case.observation, numbers, (*prices, ("", worth.native.mid)))
+    base = context.base.rate(worth.block.timestamp)
+    return Sample(case.observation, numbers, (*prices, ("", worth.native.mid)), base)
 
 
 def record_changes(context: ChainContext, decisions: Sequence[Decision]) -> None:

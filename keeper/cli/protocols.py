@@ -9,6 +9,7 @@ import click
 
 from keeper.cli.options import globals_of, json_option
 from keeper.cli.output import emit_json, say
+from keeper.strategy.policies import DEFAULT, POLICIES
 
 __all__ = ["command"]
 
@@ -21,6 +22,7 @@ _GROUPS = {
     "exchange": "keeper.swaps",
     "pool": "keeper.pools",
     "price source": "keeper.prices",
+    "policy": "keeper.policies",
 }
 
 
@@ -28,7 +30,7 @@ _GROUPS = {
 @json_option
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List installed protocols, exchanges, pools and price sources with their config keys."""
+    """List installed protocols, exchanges, pools, price sources and policies with their config keys."""
     from keeper.config.plugins import discover
 
     found = {what: discover(group) for what, group in _GROUPS.items()}
@@ -40,7 +42,7 @@ def command(ctx: click.Context) -> None:
         emit_json("keeper.protocols/1", {"plugins": entries})
         return
     for what, group in found.items():
-        say(f"{what}s")
+        say("policies" if what == "policy" else f"{what}s")
         for name, item in group.found.items():
             _print(name, item)
 
@@ -51,15 +53,18 @@ def _params(plugin: Any) -> Mapping[str, Any]:
 
 
 def _about(plugin: Any) -> str:
-    return (type(plugin).__doc__ or "").strip().split("\n", 1)[0].replace("``", "`")
+    said = getattr(plugin, "about", None) or type(plugin).__doc__ or ""
+    return str(said).strip().split("\n", 1)[0].replace("``", "`")
 
 
 def _entry(what: str, name: str, plugin: Any) -> dict[str, Any]:
-    return {"type": what, "name": name, "about": _about(plugin), "params": _params(plugin)}
+    entry = {"type": what, "name": name, "about": _about(plugin), "params": _params(plugin)}
+    return entry | ({"default": name == DEFAULT} if what == "policy" else {})
 
 
 def _print(name: str, plugin: Any) -> None:
-    say(f"  {name}  {_about(plugin)}")
+    default = " (the default)" if plugin is POLICIES[DEFAULT] else ""
+    say(f"  {name}  {_about(plugin)}{default}")
     params = _params(plugin)
     width = max((len(key) for key in params), default=0)
     for key, spec in params.items():

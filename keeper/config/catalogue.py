@@ -25,3 +25,5 @@ class Catalogue:
     prices: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
     #: Names of policies that are part of keeper or of a plugin; ``None`` when they are not known, and not checked then.
     policies: frozenset[str] | None = None
+    #: Keys of a ``[policies.NAME]`` block by installed policy; one that takes none is left out.
+    policy_params: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)

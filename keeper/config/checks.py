@@ -31,6 +31,8 @@ class Parts:
         self.chains: dict[str, models.ChainConfig] = {}
         self.signers: dict[str, models.SignerConfig] = {}
         self.policies: dict[str, models.PolicyConfig] = {}
+        #: An installed policy's own keys.
+        self.policy_params: dict[str, dict[str, str | int | bool]] = {}
         self.batches: dict[str, models.BatchConfig] = {}
         #: By index in the file.
         self.positions: dict[int, models.PositionConfig] = {}
@@ -94,6 +96,15 @@ class _Checker:
             self.problems.add((*path, "kind"), f"{say} must be one of: {', '.join(SIGNER_KINDS)}")
             return None
         return cast("models.SignerConfig | None", self.model(SIGNER_KINDS[kind], value, path))
+
+    def policy(self, parts: Parts, name: str, value: Any) -> None:
+        """Check a policy's table: the keys of an installed one that takes any, else a command."""
+        path: Path = ("policies", name)
+        specs = self.catalogue.policy_params.get(name) if self.catalogue else None
+        if specs is not None and isinstance(value, Mapping):
+            parts.policy_params[name] = check_keys(self.problems, path, value, specs, whose=name)
+        elif (policy := self.model(models.PolicyConfig, value, path)) is not None:
+            parts.policies[name] = policy
 
     def position(self, index: int, value: Any) -> models.PositionConfig | None:
         """Check a position, its protocol's keys among them."""
@@ -179,11 +190,8 @@ def check_parts(layers: Layers, problems: Problems, catalogue: Catalogue | None)
     parts.signers = {
         name: signer for name, value in checker.named("signers") if (signer := checker.signer(name, value))
     }
-    parts.policies = {
-        name: policy
-        for name, value in checker.named("policies")
-        if (policy := checker.model(models.PolicyConfig, value, ("policies", name)))
-    }
+    for name, value in checker.named("policies"):
+        checker.policy(parts, name, value)
     parts.batches = {
         name: batch
         for name, value in checker.named("batches")

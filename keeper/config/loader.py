@@ -217,4 +217,5 @@ def _settings(parts: Parts) -> models.Settings:
         policies=MappingProxyType(parts.policies),
         batches=MappingProxyType(parts.batches),
         positions=tuple(parts.positions.values()),
+        policy_params=MappingProxyType(parts.policy_params),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -255,3 +255,5 @@ class Settings:
     policies: Mapping[str, PolicyConfig]
     batches: Mapping[str, BatchConfig]
     positions: tuple[PositionConfig, ...]
+    #: Keys of installed policies, by policy.
+    policy_params: Mapping[str, Mapping[str, str | int | bool]] = field(default_factory=dict)

@@ -29,7 +29,11 @@ def discover(group: str) -> Plugins:
     """Load and make every plugin of a group, e.g. ``"keeper.protocols"``."""
     found: dict[str, Any] = {}
     broken: dict[str, str] = {}
-    for entry in sorted(entry_points(group=group), key=lambda point: point.name):
+    entries = sorted(entry_points(group=group), key=lambda point: point.name)
+    for entry in entries:
+        if others := {other.value for other in entries if other.name == entry.name} - {entry.value}:
+            broken[entry.name] = f"two packages bring it: {', '.join(sorted({entry.value, *others}))}"
+            continue
         try:
             found[entry.name] = entry.load()()
         except Exception as error:  # noqa: BLE001 (a third party's plugin may fail in any way)
@@ -44,6 +48,11 @@ def installed_catalogue() -> Catalogue:
         swaps=frozenset(discover("keeper.swaps").found),
         prices={name: plugin.params for name, plugin in discover("keeper.prices").found.items()},
         policies=_policies(),
+        policy_params={
+            name: params
+            for name, plugin in discover("keeper.policies").found.items()
+            if (params := getattr(plugin, "params", None))
+        },
     )
 
 
@@ -69,5 +78,5 @@ def load_policies() -> Mapping[str, Policy]:
 
 
 def _policies() -> frozenset[str] | None:
-    """Names of the installed policies; ``None`` where none is registered. They are not loaded: names are enough."""
+    """Names of the installed policies, broken ones among them; ``None`` where none is registered."""
     return frozenset(entry.name for entry in entry_points(group="keeper.policies")) or None

@@ -61,7 +61,7 @@ INHERITED = ("risk_factor", "payback", "max_slippage", "min_interval")
 
 
 class PolicyConfig(Table):
-    """``[policies.NAME]``: a policy of your own, in any language, that answers over standard input and output."""
+    """``[policies.NAME]``: a policy of your own, a process in any language; or the keys of an installed one instead."""
 
     command: Annotated[tuple[Text, ...], BeforeValidator(lambda value: as_tuple(split(value)))] = Field(
         min_length=1,

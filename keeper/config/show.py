@@ -45,6 +45,8 @@ def rows(loaded: Loaded) -> list[Row]:
         found += _table(loaded, ("signers", name), type(signer))
     for name in loaded.settings.policies:
         found += _table(loaded, ("policies", name), models.PolicyConfig)
+    for name in loaded.settings.policy_params:
+        found += _raw(loaded, ("policies", name))
     for name in loaded.settings.batches:
         found += _table(loaded, ("batches", name), models.BatchConfig)
     for index in range(len(loaded.settings.positions)):

@@ -32,7 +32,8 @@ def check_strategy(layers: Layers, problems: Problems, parts: Parts, policies: f
             if not _NAME.match(name):
                 problems.add((section, name), "must be named with lower-case letters, digits, dashes and _, at most 63")
     if policies is not None:
-        _policies(problems, policies, _tables(layers, "policies"), _chosen(parts))
+        own = [name for name in _tables(layers, "policies") if name not in parts.policy_params]
+        _policies(problems, policies, own, _chosen(parts))
     _batches(problems, parts, _tables(layers, "batches"))
     _candidates(layers, problems, parts)
     _intervals(problems, parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from types import MappingProxyType
 
 from keeper.errors import ConfigError
 from keeper.policies.external import External, ExternalPolicy
@@ -12,6 +12,7 @@ from keeper.policies.installed import InstalledPolicy
 from keeper.policies.telling import Teller
 from keeper.ports import Clock, EventSink
 from keeper.strategy.policies import DEFAULT, policy
+from keeper.strategy.policy import Policy
 from keeper.strategy.verdicts import LivePolicy
 
 __all__ = ["live_policies"]
@@ -20,11 +21,12 @@ __all__ = ["live_policies"]
 def live_policies(
     names: Iterable[str],
     external: Mapping[str, External],
-    installed: Mapping[str, Any],
+    installed: Mapping[str, Policy],
     *,
     events: EventSink,
     clock: Clock,
     resources: ExitStack,
+    params: Mapping[str, Mapping[str, str | int | bool]] = MappingProxyType({}),
     redact: Callable[[str], str] = str,
 ) -> Mapping[str, LivePolicy]:
     """Make each named policy once.
@@ -37,10 +39,11 @@ def live_policies(
         events: hears of policies that fail.
         clock: for the time between two starts of a process.
         resources: ends the processes when it closes.
+        params: keys that the config gives to installed policies, checked against what they declare.
         redact: removes secrets from what a policy says.
 
     Raises:
-        ConfigError: a name is known to none of them.
+        ConfigError: a name is known to none of them, or an installed policy does not take its keys.
     """
     made: dict[str, LivePolicy] = {}
     for name in dict.fromkeys(names):
@@ -49,11 +52,26 @@ def live_policies(
             resources.callback(process.close)
             made[name] = process
         elif name not in {"", DEFAULT}:
-            made[name] = InstalledPolicy(_find(name, installed), Teller(name, events, clock, redact))
+            found = _with_params(_find(name, installed), params.get(name, {}))
+            made[name] = InstalledPolicy(found, Teller(name, events, clock, redact))
     return made
 
 
-def _find(name: str, installed: Mapping[str, Any]) -> Any:
+def _with_params(found: Policy, params: Mapping[str, str | int | bool]) -> Policy:
+    """Make an installed policy anew with the keys that the config gives it."""
+    if not params:
+        return found
+    try:
+        made: Policy = type(found)(**params)
+    except Exception as error:  # noqa: BLE001 (a third party's policy may fail in any way)
+        raise ConfigError(
+            f"policies.{found.name}: the policy does not take these values ({type(error).__name__}: {error})\n"
+            "  change them; `keeper protocols` lists what it takes"
+        ) from None
+    return made
+
+
+def _find(name: str, installed: Mapping[str, Policy]) -> Policy:
     if name in installed:
         return installed[name]
     try:

@@ -141,6 +141,24 @@ def numbers_json(numbers: DecisionNumbers | None) -> dict[str, Any] | None:
         "gain_per_year_usd": usd_text(numbers.gain_per_year_usd),
         "eta_seconds": numbers.eta_seconds,
         "fire_gas_price_wei": _optional_wei(numbers.fire_gas_price_wei),
+        "policy": numbers.policy,
+        "cost_parts": {
+            "gas_usd": usd_text(numbers.cost_parts.gas_usd),
+            "l1_usd": usd_text(numbers.cost_parts.l1_usd),
+            "failure_usd": usd_text(numbers.cost_parts.failure_usd),
+            "restart_usd": usd_text(numbers.cost_parts.restart_usd),
+            "event_usd": usd_text(numbers.cost_parts.event_usd),
+            "call_fee_usd": usd_text(numbers.cost_parts.call_fee_usd),
+        },
+        "gas_correction": str(Decimal(numbers.gas_correction_ppm) / 10**6),
+        "horizon_seconds": numbers.horizon_seconds,
+        "rate_source": numbers.rate_source or None,
+        "depth_usd": _optional_usd(numbers.depth_usd),
+        "usual_gas_price_wei": _optional_wei(numbers.usual_gas_price_wei),
+        "expected_gas_price_wei": _optional_wei(numbers.expected_gas_price_wei),
+        "expected_in_seconds": numbers.expected_in_seconds,
+        "payout_usd": usd_text(numbers.payout_usd),
+        "top_up_usd": usd_text(numbers.top_up_usd),
     }
 
 
@@ -151,6 +169,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "code": decision.code.value,
         "reasons": reasons_json(decision.reasons),
         "guards": reasons_json(decision.guards),
+        "advice": reasons_json(decision.advice),
         "block": decision.block.number,
         "block_time": decision.block.timestamp,
         "next_check": decision.next_check,

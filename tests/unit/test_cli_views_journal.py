@@ -221,7 +221,7 @@ def test_an_open_compound_is_shown(store, capsys):
 @pytest.mark.parametrize(
     ("made", "parts"),
     [
-        (decision(), ["WAIT", "needs 3.6x as much", "0.008 gwei", "about 23 a year", "+$155", "412,000 gas", "18.4 %"]),
+        (decision(), ["WAIT", "needs 3.6x as much", "0.008 gwei", "23 a year", "+$155", "412,000 gas", "18.4 %"]),
         (
             decision(Verdict.HARVEST, ReasonCode.ABOVE_THRESHOLD, replace(NUMBERS, reward_usd=dollars("90"))),
             ["HARVEST", "$90.00", "would fire  now"],

@@ -11,6 +11,7 @@ from keeper.domain.decision import CostParts, DecisionNumbers
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import WAD, Address, Amount, Token, UsdWad
 from keeper.domain.observation import Accrual, Observation, Sample
+from keeper.domain.plan import Plan
 
 YEAR = 365 * 86_400
 DAY = 86_400
@@ -111,7 +112,7 @@ class Farm:
             compounded = Amount(self.stake_token, self._raw(bought, self.stake_token))
         self.pending = Fraction(0)
         done = Harvest(
-            id=f"h{number}",
+            id=f"{self.position_id}-{number}",
             position_id=self.position_id,
             chain="bnb",
             owner=OWNER,
@@ -206,8 +207,8 @@ class Farm:
         value = dollars(Fraction(raw, token.unit) * prices[token.address](self.at))
         self.ledger.append(
             LedgerEntry(
-                harvest_id=f"h{harvest}",
-                tx_hash="0x" + f"{harvest:064x}",
+                harvest_id=f"{self.position_id}-{harvest}",
+                tx_hash="0x" + f"{self.position_id}-{harvest}".encode().hex().zfill(64),
                 log_index=len(self.ledger),
                 block_number=START + self.at,
                 timestamp=START + self.at,
@@ -216,6 +217,16 @@ class Farm:
                 value_usd=value,
             )
         )
+
+
+def keep(store, farm: Farm) -> None:
+    """Write a farm's books into a journal, as the daemon would have."""
+    store.record_samples(farm.samples)
+    for done in farm.harvests:
+        plan = Plan("p", farm.position_id, "bnb", OWNER, (), (farm.stake_token, farm.reward_token), farm.stake_token)
+        store.open_harvest(replace(done, state=HarvestState.OPEN, finished_at=None), plan)
+        if done.state is not HarvestState.OPEN:
+            store.close_harvest(done, [entry for entry in farm.ledger if entry.harvest_id == done.id])
 
 
 def without_values(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:

@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("keeper.cli.explain:command", "Show why a position is or is not compounded."),
     "positions": ("keeper.cli.positions:command", "List the configured positions."),
     "ledger": ("keeper.cli.ledger:command", "List what was harvested and what it cost."),
+    "report": ("keeper.cli.report:command", "Show what positions earned, and against doing otherwise."),
     "config": ("keeper.cli.config:command", "Check, show or start a configuration."),
     "keys": ("keeper.cli.keys:command", "Import and inspect keys."),
     "doctor": ("keeper.cli.doctor:command", "Check endpoints, keys, balances, clock and disk."),

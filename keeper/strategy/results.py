@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from keeper.domain.money import Amount
+from keeper.domain.money import WAD, Amount
 from keeper.strategy.holding import AgainstHolding
 from keeper.strategy.returns import annualised, simple_rate
 
@@ -129,6 +129,12 @@ class Performance:
     def net(self) -> int:
         """Income after fees and losses; price moves of the stake token left out."""
         return self.money.profit - self.price_gain
+
+    @property
+    def ahead_per_year(self) -> int:
+        """What the part of the stake that never compounding would not have earns a year, at the window's income."""
+        pace = simple_rate(self.income, self.money.stake_seconds)
+        return 0 if self.never is None or pace is None else self.never.ahead * pace // WAD
 
     @property
     def short(self) -> bool:

@@ -220,7 +220,13 @@ class _Builder:
 
         blocks = {name: External(block.command, float(block.timeout)) for name, block in settings.policies.items()}
         return live_policies(
-            named, blocks, load_policies(), events=self.events, clock=self.clock, resources=self.resources
+            named,
+            blocks,
+            load_policies(),
+            events=self.events,
+            clock=self.clock,
+            resources=self.resources,
+            params=settings.policy_params,
         )
 
     def _price_specs(self, name: str) -> dict[Address, tuple[PriceSpec, ...]]:

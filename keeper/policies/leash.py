@@ -88,7 +88,7 @@ def _end_all() -> None:
     deadline = time.monotonic() + _KILL_SECONDS
     while time.monotonic() < deadline and (children := _children()) is not None:
         for pid in children:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # another user's, by sudo
                 os.kill(pid, signal.SIGKILL)
         try:
             ended, _ = os.waitpid(-1, os.WNOHANG)

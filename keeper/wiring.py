@@ -186,6 +186,7 @@ class _Builder:
             batches={b: BatchTerms(terms.shared_cost, terms.shared_gas) for b, terms in settings.batches.items()},
             outlook=_outlook(store, name),
             base=self.base,
+            history_seconds=settings.keeper.history,
             price_specs=self._price_specs(name),
             price_rules=PriceRules(settings.prices.min_sources, settings.prices.max_deviation_bps),
             limits=limits,

@@ -33,6 +33,7 @@ class EventName(StrEnum):
     CYCLE_DONE = "cycle.done"
     CYCLE_FAILED = "cycle.failed"
     GAS_POLLED = "gas.polled"
+    HISTORY_THINNED = "history.thinned"
     POSITION_RESOLVED = "position.resolved"
     POSITION_FAILED = "position.failed"
     POSITION_QUARANTINED = "position.quarantined"

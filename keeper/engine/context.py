@@ -149,6 +149,8 @@ class ChainContext:
     batches: Mapping[str, BatchTerms] = field(default_factory=dict)
     #: The currency that people are told amounts in; one for all chains.
     base: BaseCurrency = field(default_factory=BaseCurrency)
+    #: Seconds for which samples and prices of gas are kept.
+    history_seconds: int = 400 * 86_400
     #: What was learnt of positions by looking: forward rates, ends that moved (``engine.learnt``).
     learnt: dict[str, object] = field(default_factory=dict)
     #: Price of the gas token as last agreed, USD wad, under ``"native"``: to value what no compound's own prices do.

@@ -24,6 +24,7 @@ from keeper.engine.resolve import Book
 from keeper.engine.rounds import round_for
 from keeper.engine.survey import record_survey, survey
 from keeper.engine.triggers import Triggers, projected
+from keeper.engine.upkeep import upkeep
 from keeper.errors import KeeperError, Transient
 
 __all__ = ["Cadence", "ChainWatch", "Supervisor"]
@@ -146,6 +147,7 @@ class ChainWatch:
         result = survey(self.context, self.book, record=False)
         result = replace(result, assessments=tuple(self._better(a) for a in result.assessments))
         record_survey(self.context, result, started)
+        upkeep(self.context, result.block.timestamp)
         self.state.cases = {a.position.id: a.case for a in result.assessments if a.case is not None}
         self._seen(result.block.number)
         for lane in list(self.lanes.values()):

@@ -14,22 +14,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.bench import farm, measure, sending
+from tests.bench import deciding, farm, measure, sending
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1,000 positions only")
-    parser.add_argument("--only", choices=("reading", "sending"), help="one half of it")
+    parser.add_argument("--only", choices=("reading", "sending", "deciding"), help="one part of it")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where the figures go")
     options = parser.parse_args()
     sizes = [1_000] if options.quick else [1_000, 10_000]
     begun = time.perf_counter()
     rows: list[measure.Row] = []
-    if options.only != "sending":
+    if options.only in {None, "reading"}:
         rows += _reading(sizes, quick=options.quick)
-    if options.only != "reading":
+    if options.only in {None, "sending"}:
         rows += _sending(quick=options.quick)
+    if options.only in {None, "deciding"}:
+        rows += deciding.decisions() + ([] if options.quick else deciding.suite())
     print(f"{'':5}{'':4}{'figure':>9}  {'pass line':>9}")
     for row in rows:
         print(row.text)

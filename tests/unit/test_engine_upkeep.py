@@ -30,14 +30,13 @@ class Store:
 
 def context():
     said = []
-    made = SimpleNamespace(
+    return SimpleNamespace(
         store=Store(),
         name="test",
         history_seconds=400 * DAY,
         emit=lambda name, *_, **fields: said.append((name, fields)),
         said=said,
     )
-    return made
 
 
 def test_once_a_day_and_not_more_often():

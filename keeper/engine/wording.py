@@ -61,7 +61,7 @@ def why_wait(  # noqa: PLR0911  (one line for each reason, the most fundamental 
     if e.reward <= e.cost:
         text = f"{usd_text(e.reward)} pending is less than the {usd_text(e.cost)} it costs to fetch"
         return Reason(ReasonCode.BELOW_COST, text)
-    if horizon is not None and not t.pays_back:
+    if horizon is not None and not t.pays_back and (e.reward >= t.reward or t.eta_seconds is None):
         text = (
             f"the {usd_text(e.cost)} would not be earned back in the {_span(horizon)} that are left: claim at the end"
         )

@@ -123,6 +123,12 @@ def test_an_exit_date_moves_the_last_harvest_forward_and_ends_them():
     assert numbers(case("200", horizon=5 * DAY)).horizon_seconds == 5 * DAY
 
 
+def test_a_little_reward_far_from_the_end_waits_for_its_threshold_not_for_the_end():
+    early = decide(case("3", horizon=60 * DAY))  # $3 would not pay back, but $200 will
+    assert early.code is ReasonCode.BELOW_THRESHOLD
+    assert early.numbers.eta_seconds is not None
+
+
 def test_a_yearly_limit_has_a_price_and_the_price_falls_with_gas_time():
     free, dear = numbers(case("200")), numbers(case("200", options=StrategyOptions(max_harvests_per_year=4)))
     assert free.cost_parts.event_usd == 0

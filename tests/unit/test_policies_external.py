@@ -436,7 +436,7 @@ def test_it_may_ignore_every_signal_and_its_inputs_end(make, tmp_path):
 
 
 def test_a_killed_leash_lets_nothing_loose(make, tmp_path):
-    policy = make(HONEST)
+    policy = make(dedent(HONEST) + "import time; time.sleep(60)")  # it does not end when its input does
     policy.judge(SCENE, "farm")
     (pid,) = started(tmp_path)
 

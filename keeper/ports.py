@@ -402,6 +402,9 @@ class Store(Journal, Protocol):
     def set_flag(self, key: str, value: str | None) -> None:
         """Remember a small fact across restarts (quarantine, pause); ``None`` forgets it."""
 
+    def set_flags(self, values: Mapping[str, str | None]) -> None:
+        """Remember many small facts in one commit; ``None`` forgets one."""
+
     def get_flag(self, key: str) -> str | None:
         """A remembered fact."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from keeper.store.database import Database
 from keeper.store.prepared import Prepared
 from keeper.store.schema import flags, leases
 
-__all__ = ["acquire", "flags_of", "get_flag", "prove_held", "release", "renew", "set_flag"]
+__all__ = ["acquire", "flags_of", "get_flag", "prove_held", "release", "renew", "set_flag", "set_flags"]
 
 _LEASE_NOW: Final = Prepared(
     sa.select(leases.c.holder, leases.c.token, leases.c.expires_at).where(
@@ -27,6 +28,14 @@ _FLAGS: Final = Prepared(
     .where(flags.c.key >= sa.bindparam("first", required=True), flags.c.key < sa.bindparam("last", required=True))
     .order_by(flags.c.key)
 )
+
+_UPSERT: Final = Prepared(
+    insert(flags).on_conflict_do_update(
+        index_elements=["key"], set_={name: insert(flags).excluded[name] for name in ("value", "updated_at")}
+    ),
+    *("key", "value", "updated_at"),
+)
+_DELETE: Final = Prepared(flags.delete().where(flags.c.key == sa.bindparam("gone")))
 
 
 def acquire(db: Database, lane: str, holder: str, ttl: int) -> int:
@@ -96,6 +105,18 @@ def set_flag(db: Database, key: str, value: str | None) -> None:
         connection.execute(
             insert(flags).values(key=key, **values).on_conflict_do_update(index_elements=["key"], set_=values)
         )
+
+
+def set_flags(db: Database, values: Mapping[str, str | None]) -> None:
+    """Remember or forget many facts in one commit."""
+    now = db.now()
+    kept = [{"key": key, "value": value, "updated_at": now} for key, value in values.items() if value is not None]
+    gone = [{"gone": key} for key, value in values.items() if value is None]
+    if not kept and not gone:
+        return
+    with db.write() as connection:
+        _UPSERT.run_many(connection, kept)
+        _DELETE.run_many(connection, gone)
 
 
 def get_flag(db: Database, key: str) -> str | None:

@@ -5,7 +5,7 @@ What each method promises stands in ``keeper.ports``; how it is kept stands in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keeper.domain.block import BlockRef
@@ -180,6 +180,10 @@ class SqliteStore:
     def set_flag(self, key: str, value: str | None) -> None:
         """Remember a small fact; ``None`` forgets it."""
         leases.set_flag(self._db, key, value)
+
+    def set_flags(self, values: Mapping[str, str | None]) -> None:
+        """Remember many small facts in one commit."""
+        leases.set_flags(self._db, values)
 
     def get_flag(self, key: str) -> str | None:
         """A remembered fact."""

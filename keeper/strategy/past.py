@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median_low
-from typing import Final
+from typing import Final, TypeAlias
 
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import Token
@@ -20,7 +20,7 @@ from keeper.domain.plan import LegKind
 from keeper.strategy.points import Point, in_base, points_of
 from keeper.strategy.threshold import SECONDS_PER_YEAR
 
-__all__ = ["Past", "Step", "past_of"]
+__all__ = ["Pace", "Past", "Step", "past_of", "step_between"]
 
 #: Legs that bring rewards in: a deposit may pay them out as well.
 _CLAIMS: Final = frozenset({LegKind.CLAIM.value, LegKind.DEPOSIT.value})
@@ -42,6 +42,10 @@ _RISES: Final = 3
 #: Growth up to this part a year, and up to this many times the usual, is never taken for a deposit.
 _SLOW: Final = 5
 _FASTER: Final = 8
+
+
+#: Base units and stake-seconds of the last step in which a reward accrued undisturbed, by the reward's place.
+Pace: TypeAlias = dict[int, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,33 @@ def past_of(
     return Past(stake_token, rewards, steps, grows, book.unvalued)
 
 
+def step_between(
+    before: Point,
+    after: Point,
+    tokens: tuple[Token, tuple[Token, ...]],
+    harvests: Sequence[Harvest],
+    ledger: Sequence[LedgerEntry],
+    *,
+    rebasing: bool,
+    pace: Pace,
+) -> Step:
+    """Return the single step between two looks, as they come.
+
+    Args:
+        before: the look before.
+        after: this look.
+        tokens: the stake's, and the rewards' in the order of the points.
+        harvests: the position's compounds that have ended; none may be under way.
+        ledger: movements of those compounds.
+        rebasing: whether the stake grows by itself.
+        pace: kept from step to step by the caller; changed in place.
+    """
+    moves = sorted(ledger, key=lambda entry: entry.timestamp)
+    book = _Book(*tokens, moves, [h for h in harvests if h.finished_at is not None], _pace=pace)
+    (step,) = book.steps(list(book.pages([before, after])), 0 if rebasing else None)
+    return step
+
+
 @dataclass(slots=True)
 class _Page:
     """Two points, and what the journal recorded between them."""
@@ -171,8 +202,7 @@ class _Book:
     moves: Sequence[LedgerEntry]
     ended: Sequence[Harvest]
     unvalued: int = 0
-    #: Base units and stake-seconds of the last step in which a reward accrued undisturbed, by reward.
-    _pace: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _pace: Pace = field(default_factory=dict)
 
     def pages(self, points: Sequence[Point]) -> Iterator[_Page]:
         """Sort movements and compounds into the steps in which they happened."""

@@ -942,6 +942,16 @@ def test_flags_are_set_changed_and_forgotten(store):
     assert store.get_flag("paused") is None
 
 
+def test_many_flags_are_set_changed_and_forgotten_at_once(store):
+    store.set_flag("race:b", "old")
+    store.set_flags({"race:a": "1", "race:b": "new", "other": "x"})
+    assert store.flags("race:") == {"race:a": "1", "race:b": "new"}
+    store.set_flags({"race:a": None, "race:c": "3", "never": None})
+    assert store.flags("race:") == {"race:b": "new", "race:c": "3"}
+    store.set_flags({})
+    assert store.get_flag("other") == "x"
+
+
 def test_a_second_holder_is_told_who_holds_the_lane(store, clock):
     store.acquire_lease("local:0x11", "host-a:12", 60)
 

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "harvest": ("keeper.cli.harvest:command", "Compound one position now."),
     "status": ("keeper.cli.status:command", "Show every position and its verdict."),
     "explain": ("keeper.cli.explain:command", "Show why a position is or is not compounded."),
+    "plan": ("keeper.cli.plan:command", "Reckon when, how often and whether to compound a farm."),
     "positions": ("keeper.cli.positions:command", "List the configured positions."),
     "ledger": ("keeper.cli.ledger:command", "List what was harvested and what it cost."),
     "report": ("keeper.cli.report:command", "Show what positions earned, and against doing otherwise."),

@@ -58,6 +58,8 @@ class Story:
     method: str = ""
     live: bool = False
     options: StrategyOptions = field(default_factory=StrategyOptions)
+    #: A compound that ended after the decision: the numbers are from before it.
+    ended: Harvest | None = None
 
 
 def story_of(
@@ -83,9 +85,10 @@ def story_of(
     )
     symbol, halt = loaded.chain_facts(position.chain).native_symbol, _halt(store, position, owner)
     running, stopped = bool(daemon_state(loaded)["running"]), stop is not None or halt is not None
+    ended = next((h for h in past if (h.finished_at or 0) > decision.block.timestamp), None)
     return Story(
         known,
-        Scene(decision, now, position.options, running, owner, symbol, stopped),
+        Scene(decision, now, position.options, running, owner, symbol, stopped, ended is not None),
         told,
         store.decisions(position.id, limit=_HISTORY),
         [(harvest, transactions(store, harvest.id)) for harvest in past[:_HISTORY]],
@@ -96,6 +99,7 @@ def story_of(
         "" if rehearsal is None else rehearsal.simulation.method,
         live,
         position.options,
+        ended,
     )
 
 
@@ -146,6 +150,7 @@ def story_json(story: Story) -> dict[str, Any]:
         "position": known_json(story.known),
         "options": _options_json(story.options),
         "next": [{"code": r.code.value, "text": what_next(r.code, scene)} for r in nexts if scene is not None],
+        "outdated": story.ended is not None,
         "advice": reasons_json(story.advice),
         "waiting": _waiting_json(told),
         "simulated": {"method": story.method, "claimed": list(told.simulated)} if story.method and told else None,

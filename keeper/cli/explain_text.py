@@ -14,6 +14,7 @@ from keeper.cli.track_record import bias_text, harvest_line
 from keeper.cli.views import ago, amounts
 from keeper.cli.whatnext import what_next
 from keeper.domain.decision import Decision, Verdict
+from keeper.domain.harvest import HarvestState
 
 __all__ = ["print_story"]
 
@@ -85,6 +86,10 @@ def _why_rows(story: Story, decision: Decision) -> list[Row]:
             rows += [Row("why", [text]), Row("next", [then])]
         else:
             rows.append(Row("and", [text, NEW_LINE, f"-> {then}"]))
+    if story.ended is not None and story.told is not None:
+        how = "compounded" if story.ended.state is HarvestState.DONE else "a compound failed"
+        when = ago(story.told.now, story.ended.finished_at or story.told.now)
+        rows.append(Row("since then", [f"{how} {when}; everything here is from before that"]))
     if story.stop is not None:
         rows.append(Row("paused", [f"{stop_line(story.stop)}; until then nothing new is sent"]))
     if story.halt is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,15 @@ _WIDEST: Final = 100
 
 #: Room below which breaking sentences makes them worse.
 _NARROW: Final = 24
+
+
+#: A command in backquotes that is not broken, if it is no longer than this.
+_COMMAND: Final = re.compile(r"`[^`]{1,40}`")
+
+#: The space between a number and its unit, or around an equals sign.
+_INSIDE: Final = re.compile(r"(?<=\d) (?=(?:gwei|min|[dhsy]|%|more|a year)(?:\W|$))|(?<=\*) (?==)|(?<==) (?=[\d$])")
+
+_GLUE: Final = "\xa0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,10 @@ def _pack(row: Row, room: int, *, breaks: bool) -> list[str]:
 
 
 def _broken(phrase: str, room: int) -> list[str]:
+    """Break a phrase between words; numbers keep their units, and commands stay whole where there is room."""
     if len(phrase) <= room or room < _NARROW:
         return [phrase]
-    return textwrap.wrap(phrase, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    glued = _INSIDE.sub(_GLUE, phrase)
+    glued = _COMMAND.sub(lambda m: m[0].replace(" ", _GLUE) if len(m[0]) < room - 2 else m[0], glued)
+    lines = textwrap.wrap(glued, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_GLUE, " ") for line in lines]

@@ -29,6 +29,8 @@ class Scene:
     native_symbol: str = "gas money"
     #: Whether a person has paused everything, or keeper has halted the account.
     stopped: bool = False
+    #: Whether a compound has ended after this decision, so that its numbers are from before.
+    outdated: bool = False
 
     @property
     def name(self) -> str:
@@ -46,6 +48,8 @@ def what_next(code: ReasonCode, scene: Scene) -> str:
 
 
 def _harvests(scene: Scene) -> str:
+    if scene.outdated:
+        return f"nothing: it has been done since; `keeper explain {scene.name} --live` looks at the chain as it is now"
     if scene.stopped:
         return "nothing, for keeper signs nothing at present (see below); once that is undone it is compounded"
     if scene.running:
@@ -86,7 +90,7 @@ def _gas_money(scene: Scene) -> str:
 
 def _too_soon(scene: Scene) -> str:
     every = duration(scene.options.min_interval_seconds)
-    return f"nothing to do: keeper compounds when {every} have passed since the last time (`min_interval`)"
+    return f"nothing to do: keeper compounds once `min_interval` ({every}) has passed since the last time"
 
 
 def _payback(scene: Scene) -> str:

@@ -74,6 +74,8 @@ class AaveV3:
     """
 
     name = "aave-v3"
+    #: Gas units of one compound in the dearest case; what `keeper plan` reckons with.
+    typical_gas = _GAS
     params: Mapping[str, ParamSpec] = MappingProxyType(
         {"asset": ParamSpec("address", True, "Supplied token (the underlying, not the aToken).")}
     )

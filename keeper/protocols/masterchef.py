@@ -62,6 +62,8 @@ class MasterChef:
     """
 
     name = "masterchef"
+    #: Gas units of one compound in the dearest case; what `keeper plan` reckons with.
+    typical_gas = _GAS_LP
     params: Mapping[str, ParamSpec] = MappingProxyType(
         {
             "pid": ParamSpec("int", True, "Number of the pool in the chef."),

@@ -51,6 +51,8 @@ class StakingRewards:
     """Adapter for https://github.com/Synthetixio/synthetix/blob/develop/contracts/StakingRewards.sol ."""
 
     name = "synthetix-staking-rewards"
+    #: Gas units of one compound in the dearest case; what `keeper plan` reckons with.
+    typical_gas = _GAS_LP
     params: Mapping[str, ParamSpec] = MappingProxyType({})
 
     def resolve(self, position: Position) -> Questions[Market]:

@@ -198,8 +198,9 @@ def _lock_seconds(one: Candidate) -> int:
 
 
 def about_usd(wad: int) -> str:
-    """Word a least amount of dollars with two digits, rounded up: ``$4,100``, ``$0.37``."""
-    return f"${_rounded(usd_decimal(wad), ROUND_CEILING):,f}"
+    """Word a least amount of dollars with two digits, rounded up: ``$4,100``, ``$3.20``, ``$0.37``."""
+    value = _rounded(usd_decimal(wad), ROUND_CEILING)
+    return f"${value:,.2f}" if 1 <= value < 10 and value % 1 else f"${value:,f}"
 
 
 def about_gwei(wei: int) -> str:

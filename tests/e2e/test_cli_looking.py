@@ -36,7 +36,7 @@ def test_explain_live_simulates_and_records_nothing(fresh_world, line, tmp_path,
     assert document["simulated"]["claimed"][0]["symbol"] == "UNI"
     assert decision["numbers"]["threshold_usd"]
     out = line("explain", "uni-farm", "--live").out
-    for part in (verdict, "simulated harvest", "sqrt(2 x cost", "price of UNI ok", "gas balance ok"):
+    for part in (verdict, "simulated harvest", "k = m + 2F/L", "price of UNI ok", "gas balance ok"):
         assert part in out
     assert fresh_world.block_number == block
     assert not (tmp_path / "state" / "keeper.db").exists()

@@ -15,6 +15,7 @@ import pytest
 from explain_kit import NOW, SITUATIONS, Situation, case, explained, stage
 from hypothesis import given
 from hypothesis import strategies as st
+from journal_kit import LP, OWNER
 
 from keeper.cli import execute
 from keeper.cli.explain_rows import Told, rule_rows, waiting_saves
@@ -24,6 +25,7 @@ from keeper.cli.whatnext import Scene, what_next
 from keeper.domain.decision import CostParts, Decision, Reason, ReasonCode
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, UsdWad, usd
+from keeper.domain.plan import Plan
 from keeper.domain.position import Position, StrategyOptions
 from keeper.engine.decide import decide
 
@@ -109,6 +111,22 @@ def test_a_harvest_that_nobody_will_make_says_so(tmp_path, capsys, monkeypatch):
     out = explained(capsys, monkeypatch, None)
     assert "no daemon runs" in out
     assert "`keeper harvest cake-bnb` does it once" in out
+
+
+def test_a_decision_from_before_the_last_compound_says_so(tmp_path, capsys, monkeypatch):
+    stage(by_name("harvest"), tmp_path, monkeypatch)
+    from keeper.store import open_store
+
+    store = open_store(tmp_path / "state" / "keeper.db")
+    plan = Plan("p", "cake-bnb", "bnb", OWNER, (), (LP,), LP)
+    late = replace(harvest(), id="late", position_id="cake-bnb", plan_id="p", owner=OWNER)
+    store.open_harvest(replace(late, state=HarvestState.OPEN), plan)
+    store.close_harvest(replace(late, finished_at=NOW - 5), ())
+    store.close()
+    out = explained(capsys, monkeypatch, None)
+    assert "since then  compounded 5 s ago; everything here is from before that" in out
+    assert "nothing: it has been done since" in out
+    assert json.loads(explained(capsys, monkeypatch, None, "--json"))["outdated"] is True
 
 
 def test_a_pause_and_a_halt_are_told_before_anything_else(tmp_path, capsys, monkeypatch):

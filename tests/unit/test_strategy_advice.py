@@ -215,7 +215,7 @@ def test_ended_rewards_and_a_better_place_are_said_together():
 
 
 @pytest.mark.parametrize(
-    ("dollars", "shown"), [("4012", "$4,100"), ("4100", "$4,100"), ("0.361", "$0.37"), ("12", "$12"), ("1.23", "$1.3")]
+    ("dollars", "shown"), [("4012", "$4,100"), ("4100", "$4,100"), ("0.361", "$0.37"), ("12", "$12"), ("1.23", "$1.30")]
 )
 def test_a_least_stake_is_rounded_up(dollars, shown):
     assert about_usd(usd(dollars)) == shown

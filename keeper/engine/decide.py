@@ -30,7 +30,7 @@ def decide(case: Case) -> Decision:
     """Return HARVEST, WAIT or BLOCKED with every number and reason behind it."""
     r = reckon(case)
     e, t = r.economics, r.thresholds
-    answer = None if case.judge is None else case.judge.judge(scene_of(case, e), case.position.id, cost_at(case, r))
+    answer = _answer(case, r)
     guards = check_guards(case.observation, _around(case), e.cost)
     verdict, reasons = _verdict(case, r, answer)
     if verdict is Verdict.HARVEST and guards.blocked:
@@ -74,8 +74,7 @@ def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)
         return Verdict.WAIT, (Reason(ReasonCode.NOTHING_PENDING, "nothing is pending yet"),)
     if case.forced:
         return Verdict.HARVEST, (why_harvest(ReasonCode.FORCED, e, t),)
-    longest = case.position.options.max_interval_seconds
-    if longest is not None and case.since_seconds >= longest and e.reward > e.cost:
+    if _overdue(case, e):
         return Verdict.HARVEST, (why_harvest(ReasonCode.MAX_INTERVAL, e, t),)
     if case.round is not None:
         return why_round(case.position, case.round, e, t)
@@ -84,6 +83,20 @@ def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)
     if fires(e, r.rule):
         return Verdict.HARVEST, (why_harvest(ReasonCode.ABOVE_THRESHOLD, e, t),)
     return Verdict.WAIT, (why_wait(case.accruals, case.observation, case.horizon, e, t),)
+
+
+def _answer(case: Case, r: Reckoning) -> Answer | None:
+    """Ask another's policy where its word counts; ``None`` where a person, an interval, a batch or the rule decides."""
+    e = r.economics
+    if case.judge is None or case.forced or case.round is not None or e.principal <= 0 or _overdue(case, e):
+        return None
+    return case.judge.judge(scene_of(case, e), case.position.id, cost_at(case, r))
+
+
+def _overdue(case: Case, e: Economics) -> bool:
+    """Whether the longest interval has passed and the reward is worth fetching."""
+    longest = case.position.options.max_interval_seconds
+    return longest is not None and case.since_seconds >= longest and e.reward > e.cost
 
 
 def _by_policy(e: Economics, answer: Answer) -> tuple[Verdict, tuple[Reason, ...]]:

@@ -53,6 +53,16 @@ def test_a_policy_decides_instead_of_the_rule():
     assert waits.numbers.budget_usd > 0  # what the harvest is worth is keeper's to say
 
 
+def test_nobody_is_asked_where_the_answer_would_not_count():
+    policy = Says(harvest=False)
+    assert decide(case("20", judge=policy, forced=True)).code is ReasonCode.FORCED
+    options = StrategyOptions(max_interval_seconds=DAY)
+    assert (
+        decide(case("20", judge=policy, options=options, watched_since=NOW - 2 * DAY)).code is ReasonCode.MAX_INTERVAL
+    )
+    assert policy.scenes == []
+
+
 def test_no_policy_may_pay_more_than_it_fetches():
     greedy = decide(case("1.5", judge=Says(harvest=True)))
     assert (greedy.verdict, greedy.code) == (Verdict.WAIT, ReasonCode.BELOW_COST)

@@ -23,7 +23,7 @@ from keeper.engine.lap import Execute, prepare
 from keeper.engine.resolve import Book
 from keeper.engine.rounds import round_for
 from keeper.engine.survey import record_survey, survey
-from keeper.engine.triggers import Triggers, projected
+from keeper.engine.triggers import Triggers, later
 from keeper.engine.upkeep import upkeep
 from keeper.errors import KeeperError, Transient
 
@@ -229,18 +229,10 @@ class ChainWatch:
 
 
 def _moved(case: Case, fees: FeeQuote, now: int, usual_wei: int | None) -> Case:
-    """Carry a case on to now: the price of gas as it is, rewards as they have grown since they were read."""
-    elapsed = now - case.observation.block.timestamp
-    block = replace(case.observation.block, timestamp=max(now, case.observation.block.timestamp))
-    return replace(
-        case,
-        fees=fees,
-        pending=projected(case, elapsed),
-        observation=replace(case.observation, block=block),
-        around=replace(case.around, gas_price_wei=fees.price_wei),
-        horizon=None if case.horizon is None else case.horizon - max(elapsed, 0),
-        usual_gas_wei=usual_wei,
-    )
+    """Carry a case on to now, at the price of gas as it is."""
+    around = replace(case.around, gas_price_wei=fees.price_wei)
+    moved = later(case, now - case.observation.block.timestamp)
+    return replace(moved, fees=fees, around=around, usual_gas_wei=usual_wei)
 
 
 class Supervisor:

@@ -10,12 +10,16 @@ from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from math import inf
+from typing import Final
 
 from keeper.domain.money import Amount
-from keeper.engine.case import Case, fire_gas_price, reckon
+from keeper.engine.case import Case, cost_at, fire_gas_price, reckon, scene_of
 from keeper.strategy.numbers import SECONDS_PER_YEAR
 
-__all__ = ["Triggers", "projected"]
+__all__ = ["Triggers", "later", "projected"]
+
+#: By how much a cached bound stands above what was reckoned.
+_MARGIN: Final = 1.1
 
 
 class Triggers:
@@ -40,6 +44,17 @@ class Triggers:
         return self._ids[bisect_left(self._prices, price_wei) :]
 
 
+def later(case: Case, elapsed: int) -> Case:
+    """Carry a case on by so many seconds: rewards as they have grown since they were read, the end as much nearer."""
+    block = case.observation.block
+    return replace(
+        case,
+        pending=projected(case, elapsed),
+        observation=replace(case.observation, block=replace(block, timestamp=block.timestamp + max(elapsed, 0))),
+        horizon=None if case.horizon is None else max(case.horizon - max(elapsed, 0), 0),
+    )
+
+
 def projected(case: Case, elapsed: int) -> tuple[Amount, ...]:
     """Return what is pending ``elapsed`` seconds after it was read: rewards are linear between two reads."""
     rates: dict[str, int] = {}
@@ -53,11 +68,19 @@ def projected(case: Case, elapsed: int) -> tuple[Amount, ...]:
 
 
 def _bound(case: Case, seconds: int) -> float:
-    """Bound the price at which it could fire; nothing bounds another's policy, a batch, or an interval that ends."""
+    """Bound the price at which it could fire; nothing bounds a batch, an interval that ends, or who does not tell."""
     longest = case.position.options.max_interval_seconds
-    if case.judge is not None or case.round is not None:
+    if case.round is not None or (longest is not None and case.since_seconds + seconds >= longest):
         return inf
-    if longest is not None and case.since_seconds + seconds >= longest:
+    prices = [_fires_at(later(case, elapsed)) for elapsed in (0, seconds)]
+    # Between the two an end comes nearer, and what is usual moves a little.
+    return max(prices) * _MARGIN
+
+
+def _fires_at(case: Case) -> float:
+    if case.judge is None:
+        return fire_gas_price(case, reckon(case)) or 0
+    if not getattr(case.judge, "monotone", False):
         return inf
-    later = replace(case, pending=projected(case, seconds))
-    return fire_gas_price(later, reckon(later)) or 0
+    r = reckon(case)
+    return case.judge.judge(scene_of(case, r.economics), case.position.id, cost_at(case, r)).fires_below_wei or 0

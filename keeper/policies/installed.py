@@ -27,7 +27,7 @@ class InstalledPolicy:
         self._policy, self._teller = policy, teller
         self.name = policy.name
         #: Whether a higher reward or a lower gas price never turns harvest into wait: it says so itself.
-        self._monotone = getattr(policy, "monotone", False) is True
+        self.monotone = getattr(policy, "monotone", False) is True
 
     def judge(self, scene: Scene, position_id: str, cost_at: CostAt | None = None) -> Answer:  # noqa: ARG002 (a port)
         """Say whether to harvest now, and up to which gas price it would."""
@@ -35,7 +35,7 @@ class InstalledPolicy:
             return refused
         try:
             harvest = truth(self._policy.wants(scene))
-            below = fires_below(self._policy, scene, cost_at or in_proportion(scene)) if self._monotone else None
+            below = fires_below(self._policy, scene, cost_at or in_proportion(scene)) if self.monotone else None
         except Exception as error:  # noqa: BLE001 (a third party's policy may fail in any way)
             return self._failed(self._teller.clean(f"{type(error).__name__}: {error}"))
         self._teller.fine()

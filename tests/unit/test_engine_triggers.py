@@ -11,20 +11,24 @@ from test_engine_decide import case
 from keeper.domain.decision import Verdict
 from keeper.domain.position import StrategyOptions
 from keeper.domain.transaction import FeeQuote
+from keeper.engine.clock import SystemClock
 from keeper.engine.decide import decide
-from keeper.engine.triggers import Triggers, projected
+from keeper.engine.triggers import Triggers, later
+from keeper.policies.installed import InstalledPolicy
+from keeper.policies.telling import Teller
+from keeper.strategy.policies import policy
 
 HOUR = 3_600
+NOW = case().observation.block.timestamp
+
+
+class Sink:
+    def emit(self, event):
+        """Nobody listens."""
 
 
 def at(found, gwei, elapsed):
-    block = replace(found.observation.block, timestamp=found.observation.block.timestamp + elapsed)
-    return replace(
-        found,
-        fees=FeeQuote(int(gwei * 10**9), 0),
-        pending=projected(found, elapsed),
-        observation=replace(found.observation, block=block),
-    )
+    return replace(later(found, elapsed), fees=FeeQuote(int(gwei * 10**9), 0))
 
 
 @settings(max_examples=80, deadline=None)
@@ -32,9 +36,15 @@ def at(found, gwei, elapsed):
     pendings=st.lists(st.integers(1, 400), min_size=1, max_size=12),
     gwei=st.floats(0.001, 30),
     elapsed=st.integers(0, HOUR),
+    horizon=st.none() | st.integers(HOUR, 300 * 86_400),
+    name=st.sampled_from(["", "daily", "r>6g", "sqrt-7d"]),
 )
-def test_whatever_fires_within_the_window_is_looked_at(pendings, gwei, elapsed):
-    cases = {f"p{n}": case(str(pending)) for n, pending in enumerate(pendings)}
+def test_whatever_fires_within_the_window_is_looked_at(pendings, gwei, elapsed, horizon, name):
+    judge = InstalledPolicy(policy(name), Teller(name, Sink(), SystemClock())) if name else None
+    cases = {
+        f"p{n}": case(str(pending), horizon=horizon, judge=judge, watched_since=NOW - 85_000)
+        for n, pending in enumerate(pendings)
+    }
     triggers = Triggers(cases, HOUR)
     now = cases["p0"].observation.block.timestamp + elapsed
     near = set(triggers.near(int(gwei * 10**9), now))

@@ -82,6 +82,13 @@ class Step:
         """How long it took."""
         return self.after.at - self.before.at
 
+    @property
+    def compounded_for(self) -> int:
+        """Seconds that what was compounded stood in it, on average."""
+        if self.compounded <= 0:
+            return 0
+        return min((self.stake_seconds - self.before.stake * self.seconds) // self.compounded, self.seconds)
+
     def flow(self, unit: int) -> int:
         """Value of what came from outside."""
         return self.external * self.after.price // unit

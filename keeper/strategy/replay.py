@@ -1,28 +1,28 @@
 """What another rhythm would have earned: the recorded rates, prices and gas, lived through once more.
 
 The model is that of ``shadow``, with the wallet beside it: gas is paid out of the wallet, what was claimed by hand or
-taken out goes there, and what pends at the end is worth its price. It knows no more than the samples, so a harvest
-stands at the sample after it, and it takes the pools to be what they were. The real rhythm lived through by the model,
-beside what really came of it, says how far it is off.
+taken out goes there, and what pends at the end is worth its price. It knows no more than the samples: between two of
+them rewards accrue evenly, a harvest has the prices and the gas of the next, and the pools are what they were. The real
+rhythm lived through by the model, beside what really came of it, says how far it is off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from keeper.domain.money import WAD
 from keeper.strategy.past import Past, Step
-from keeper.strategy.shadow import FINE, Shadow, begin, deposit, idle, live, net
+from keeper.strategy.shadow import FINE, Shadow, accrue, begin, deposit, grow, idle, net
 from keeper.strategy.ticks import Tick, ticks_of
 
 __all__ = ["Replayed", "as_recorded", "daily", "earned", "never", "replay"]
 
 _DAY: Final = 86_400
 
-#: Says at the end of a step whether to harvest.
-When = Callable[[Step], bool]
+#: Says when to harvest in a step: seconds before its end, the earliest harvest (the most seconds) first.
+When = Callable[[Step], Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,20 @@ class Replayed:
     cost: int
 
 
-def never(_step: Step) -> bool:
+def never(_step: Step) -> Sequence[int]:
     """Leave the rewards where they are."""
-    return False
+    return ()
 
 
-def daily(step: Step) -> bool:
-    """Harvest at the first sample of each day (UTC)."""
-    return step.before.at // _DAY < step.after.at // _DAY
+def daily(step: Step) -> Sequence[int]:
+    """Harvest at each midnight (UTC), whatever it costs."""
+    first = step.before.at // _DAY + 1
+    return [step.after.at - day * _DAY for day in range(first, step.after.at // _DAY + 1)]
 
 
-def as_recorded(step: Step) -> bool:
+def as_recorded(step: Step) -> Sequence[int]:
     """Harvest when it was really done."""
-    return step.compounded > 0
+    return (step.compounded_for,) if step.compounded > 0 else ()
 
 
 def earned(past: Past) -> int:
@@ -62,17 +63,22 @@ def replay(past: Past, when: When, *, compounded: int = WAD) -> Replayed | None:
 
     Args:
         past: the steps.
-        when: asked at the end of each.
+        when: asked of each.
         compounded: part of each harvest that is put back, wad; the rest is paid out.
     """
     shadow, ticks = begin(past.first), ticks_of(past)
     for tick in ticks:
-        live(shadow, tick.step)
+        left = tick.step.seconds
+        for then in when(tick.step):
+            accrue(shadow, tick.step, left - then)
+            left = then
+            if idle(shadow, tick) > 0:
+                if tick.terms.cost is None:
+                    return None
+                _harvest(shadow, tick, tick.terms.cost, compounded)
+        accrue(shadow, tick.step, left)
+        grow(shadow, tick.step)
         _from_outside(shadow, tick)
-        if when(tick.step) and idle(shadow, tick) > 0:
-            if tick.terms.cost is None:
-                return None
-            _harvest(shadow, tick, tick.terms.cost, compounded)
     last, unit = past.last, past.stake_token.unit
     staked = shadow.stake * last.price // (unit * FINE)
     begun = past.first.staked + past.first.idle

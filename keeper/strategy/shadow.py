@@ -22,9 +22,11 @@ from keeper.strategy.ticks import Tick
 __all__ = [
     "FINE",
     "Shadow",
+    "accrue",
     "begin",
     "deposit",
     "diluted",
+    "grow",
     "harvest",
     "idle",
     "live",
@@ -111,11 +113,21 @@ def worth(shadow: Shadow, tick: Tick) -> int:
 
 def live(shadow: Shadow, past: Step) -> None:
     """Let the rewards accrue and the stake grow."""
+    accrue(shadow, past, past.seconds)
+    grow(shadow, past)
+
+
+def accrue(shadow: Shadow, past: Step, seconds: int) -> None:
+    """Let the rewards accrue for a part of a step."""
     if past.stake_seconds > 0:
         weight = diluted(shadow.stake, past.before.stake * FINE, past.before.own_share_ppm)
         # The real step may have been compounded within: that is the real stake's, not this one's.
         for place, raw in enumerate(past.accrued):
-            shadow.pending[place] += raw * weight * past.seconds // past.stake_seconds
+            shadow.pending[place] += raw * weight * seconds // past.stake_seconds
+
+
+def grow(shadow: Shadow, past: Step) -> None:
+    """Let the stake grow by itself, as in the whole step."""
     if past.grown and past.before.stake:
         shadow.stake += shadow.stake * past.grown // past.before.stake
 

@@ -208,7 +208,8 @@ def test_money_from_outside_changes_no_rate_of_a_stake_that_earns_the_same(farm,
         farm.look()
     found, untouched = performance(*farm.books), performance(*alone.books)
     assert close(found.money.growth, untouched.money.growth)
-    assert found.in_kind.growth == untouched.in_kind.growth == WAD
+    assert untouched.in_kind.growth == WAD
+    assert abs(found.in_kind.growth - WAD) <= 10
     assert found.compounded == found.interest == found.by_hand == 0
     moved = sum(due[day] != 0 for day in due)
     assert (found.deposits > 0) + (found.withdrawals > 0) <= max(moved, 0)
@@ -261,6 +262,11 @@ def test_a_currency_that_moves_is_a_gain_or_a_loss_but_not_in_kind(farm, moved):
 # ---------------------------------------------------------------------------- against other rhythms
 
 
+def every_step(_step):
+    """Harvest at the end of each step."""
+    return (0,)
+
+
 @FEW
 @given(farms(), st.sampled_from([DAY, 3 * DAY, 7 * DAY]))
 def test_the_real_rhythm_lived_through_by_the_model_is_what_really_came_of_it(farm, rhythm):
@@ -279,7 +285,7 @@ def test_the_real_rhythm_lived_through_by_the_model_is_what_really_came_of_it(fa
 def test_where_harvests_are_free_more_of_them_are_never_worse(farm):
     farm.run(20, every=6 * HOUR)
     past = past_of(*farm.books)
-    results = [replay(past, when).profit for when in (never, daily, lambda _step: True)]
+    results = [replay(past, when).profit for when in (never, daily, every_step)]
     assert results[0] <= results[1] + 10 <= results[2] + 20
     assert close(results[0], earned(past))
 
@@ -298,6 +304,7 @@ def test_where_a_harvest_costs_more_than_a_stake_earns_never_is_best(farm):
 @FEW
 @given(farms(), st.sampled_from([DAY, 2 * DAY, 5 * DAY]))
 def test_a_gain_over_another_rhythm_is_what_that_rhythm_would_have_had(farm, rhythm):
+    assume(farm.rate(0) > 0)
     twin = replace(farm, samples=[], harvests=[], ledger=[])
     farm.look()
     twin.look()
@@ -324,7 +331,7 @@ def test_a_pool_that_one_owns_pays_a_larger_stake_less_for_each_unit(share_ppm, 
         )
         for s in farm.samples
     ]
-    free, diluted = (replay(past_of(samples, [], []), lambda _step: True) for samples in (farm.samples, shared))
+    free, diluted = (replay(past_of(samples, [], []), every_step) for samples in (farm.samples, shared))
     assert free.profit >= diluted.profit
     everything = replay(past_of(shared, [], []), never)
     assert everything.profit == replay(past_of(farm.samples, [], []), never).profit

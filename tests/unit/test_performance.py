@@ -316,3 +316,36 @@ def test_one_sample_is_no_past(farm):
     farm.look()
     assert performance(*farm.books) is None
     assert performance([], [], []) is None
+
+
+def test_a_compound_between_two_samples_stands_where_it_was_done(farm):
+    """A model that put it at the sample after would miss what it earned until then."""
+    farm.cost = always(0)
+    farm.look()
+    for _ in range(10):
+        farm.go(4 * DAY)
+        farm.compound()
+        farm.go(6 * DAY)
+        farm.look()
+    found = performance(*farm.books)
+    assert abs(found.model_error) < 10**12
+    assert near(found.never.gain, float(farm.worth - 10_000 * (1 + Fraction(1, 5) * 100 / 365)), "0.001")
+
+
+def test_a_daily_rhythm_knows_the_days_that_nobody_looked_on(farm):
+    farm.look()
+    farm.go(10 * DAY)
+    farm.look()
+    farm.go(HOUR)
+    farm.look()
+    assert performance(*farm.books).daily.harvests == 10
+    farm.cost = always(0)
+    daily = replace(farm, samples=[], harvests=[], ledger=[], at=0, pending=Fraction(0))
+    free = [
+        replace(s, numbers=replace(s.numbers, cost_usd=0, cost_parts=type(s.numbers.cost_parts)()))
+        for s in farm.samples
+    ]
+    daily.run(10, every=DAY, compound_each=DAY)
+    assert near(
+        performance(free, [], []).daily.gain, float(farm.worth - daily.worth - Fraction(2_000, 365 * 24)), "0.02"
+    )

@@ -11,7 +11,7 @@ from keeper.cli.explain_rows import Told, waiting_saves
 from keeper.cli.journal import Known, chain_now, read_known, transactions
 from keeper.cli.output import usd_text
 from keeper.cli.pause import pause_json, present_stop
-from keeper.cli.track_record import Bias, bias_of
+from keeper.cli.track_record import bias_json
 from keeper.cli.views import decision_json, harvest_json, known_json, reasons_json
 from keeper.cli.whatnext import Scene, what_next
 from keeper.domain.decision import Decision, Reason
@@ -19,6 +19,7 @@ from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import BPS, Address
 from keeper.domain.position import Position, StrategyOptions
 from keeper.strategy.advice import Candidate, advise
+from keeper.strategy.learning import Bias, bias
 
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded
@@ -34,6 +35,9 @@ _HISTORY = 5
 
 #: Past harvests that predictions are judged by.
 _JUDGED = 50
+
+#: Compounds that the gas correction looks at.
+_LEARNT_FROM = 10
 
 #: Stands for an owner whom only the opened key knows; nothing is asked of it.
 _NOBODY = Address("0x" + "0" * 40)
@@ -81,7 +85,7 @@ def story_of(
         known.observation,
         position.options,
         () if rehearsal is None else rehearsal.claimed,
-        sum(h.state is HarvestState.DONE for h in past),
+        min(sum(h.state is HarvestState.DONE for h in past), _LEARNT_FROM),
     )
     symbol, halt = loaded.chain_facts(position.chain).native_symbol, _halt(store, position, owner)
     running, stopped = bool(daemon_state(loaded)["running"]), stop is not None or halt is not None
@@ -92,7 +96,7 @@ def story_of(
         told,
         store.decisions(position.id, limit=_HISTORY),
         [(harvest, transactions(store, harvest.id)) for harvest in past[:_HISTORY]],
-        bias_of(past),
+        bias(past),
         decision.advice or _advice(loaded, store, position, told, past),
         stop,
         halt,
@@ -154,7 +158,7 @@ def story_json(story: Story) -> dict[str, Any]:
         "advice": reasons_json(story.advice),
         "waiting": _waiting_json(told),
         "simulated": {"method": story.method, "claimed": list(told.simulated)} if story.method and told else None,
-        "bias": _bias_json(story.bias),
+        "bias": bias_json(story.bias),
         "past_decisions": [decision_json(item) for item in story.decisions],
         "harvests": [harvest_json(harvest, sent) for harvest, sent in story.harvests],
     }
@@ -165,21 +169,6 @@ def _waiting_json(told: Told | None) -> dict[str, Any] | None:
     numbers = told.decision.numbers if told is not None else None
     saves = None if numbers is None else waiting_saves(numbers)
     return None if saves is None else {"costs_usd": usd_text(saves[0]), "saves_usd": usd_text(saves[1])}
-
-
-def _bias_json(bias: Bias | None) -> dict[str, Any] | None:
-    if bias is None:
-        return None
-    return {
-        "compounds": bias.compounds,
-        "reward": _short(bias.reward),
-        "cost": _short(bias.cost),
-        "gas": _short(bias.gas),
-    }
-
-
-def _short(ratio: Decimal | None) -> Decimal | None:
-    return None if ratio is None else round(ratio, 6)
 
 
 def _options_json(o: StrategyOptions) -> dict[str, Any]:

@@ -104,8 +104,8 @@ def _past_rows(story: Story) -> list[Row]:
     rows = [Row("last" if at == 0 else "", harvest_line(*item, now)) for at, item in enumerate(story.harvests)]
     if not rows:
         rows = [Row("last", ["no harvest yet"])]
-    if story.bias is not None:
-        rows.append(Row("accuracy", [bias_text(story.bias)]))
+    if off := bias_text(story.bias):
+        rows.append(Row("accuracy", [off]))
     earlier = [d for d in story.decisions if (d.block, d.code) != (story.told.decision.block, story.told.decision.code)]
     for at, decision in enumerate(earlier):
         text = f"{ago(now, decision.block.timestamp)}: {decision.verdict.value}  {decision.reasons[0].text}"

@@ -3,51 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from keeper.cli.output import usd
 from keeper.cli.views import ago
 from keeper.domain.harvest import Harvest, HarvestState
+from keeper.strategy.learning import Accuracy, Bias
 
-__all__ = ["Bias", "bias_of", "bias_text", "harvest_line"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bias:
-    """Realised over predicted, each over the sum of all compounds; ``None`` where nothing was predicted."""
-
-    compounds: int
-    reward: Decimal | None
-    cost: Decimal | None
-    gas: Decimal | None
+__all__ = ["bias_json", "bias_text", "harvest_line"]
 
 
-def bias_of(harvests: Sequence[Harvest]) -> Bias | None:
-    """Compare what was predicted with what came; ``None`` before the first finished compound.
-
-    Compounds that were read from the chain after the journal was lost have no prediction and do not count.
-    """
-    done = [h for h in harvests if h.state is HarvestState.DONE and h.predicted_gas > 0]
-    if not done:
+def bias_json(bias: Bias | None) -> dict[str, Any] | None:
+    """Realised over predicted, for programs; ``None`` before the first compound that was predicted."""
+    if bias is None or not bias.reward.count:
         return None
-    return Bias(
-        len(done),
-        _ratio(sum(h.received_usd for h in done), sum(h.predicted_reward_usd for h in done)),
-        _ratio(sum(h.cost_usd for h in done), sum(h.predicted_cost_usd for h in done)),
-        _ratio(sum(h.gas_used for h in done), sum(h.predicted_gas for h in done)),
-    )
+    ratios = {name: _ratio(accuracy) for name, accuracy in _accuracies(bias)}
+    return {"compounds": bias.reward.count} | {n: None if r is None else round(r, 6) for n, r in ratios.items()}
 
 
-def bias_text(bias: Bias) -> str:
-    """Spell the bias: what came, over what was predicted."""
-    times = f"{bias.compounds} compound{'' if bias.compounds == 1 else 's'}"
-    said = [
-        f"{word} {_off(ratio)}"
-        for word, ratio in (("reward", bias.reward), ("cost", bias.cost), ("gas", bias.gas))
-        if ratio is not None
-    ]
-    return f"{times} off by: {', '.join(said)}"
+def bias_text(bias: Bias | None) -> str:
+    """Spell by how much predictions were off; empty before the first."""
+    if bias is None or not bias.reward.count:
+        return ""
+    times = f"{bias.reward.count} compound{'' if bias.reward.count == 1 else 's'}"
+    ratios = [(name, _ratio(accuracy)) for name, accuracy in _accuracies(bias)]
+    return f"{times} off by: {', '.join(f'{name} {_off(ratio)}' for name, ratio in ratios if ratio is not None)}"
+
+
+def _accuracies(bias: Bias) -> tuple[tuple[str, Accuracy], ...]:
+    return (("reward", bias.reward), ("cost", bias.cost), ("gas", bias.gas))
 
 
 def harvest_line(harvest: Harvest, sent: Sequence[dict[str, object]], now: int) -> list[str]:
@@ -62,8 +47,9 @@ def harvest_line(harvest: Harvest, sent: Sequence[dict[str, object]], now: int) 
     return [f"{when}: {predicted}, {got}", *tx, *([harvest.error] if harvest.error else [])]
 
 
-def _ratio(realised: int, predicted: int) -> Decimal | None:
-    return Decimal(realised) / Decimal(predicted) if predicted > 0 else None
+def _ratio(accuracy: Accuracy) -> Decimal | None:
+    """Return realised over predicted, each over the sum of all compounds."""
+    return Decimal(accuracy.realised) / Decimal(accuracy.predicted) if accuracy.predicted > 0 else None
 
 
 def _off(ratio: Decimal) -> str:

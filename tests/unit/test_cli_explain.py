@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from journal_kit import LP, OWNER
 from keeper.cli import execute
 from keeper.cli.explain_rows import Told, rule_rows, waiting_saves
 from keeper.cli.layout import NEW_LINE, Row, head, lay_out
-from keeper.cli.track_record import bias_of, bias_text
+from keeper.cli.track_record import bias_json, bias_text
 from keeper.cli.whatnext import Scene, what_next
 from keeper.domain.decision import CostParts, Decision, Reason, ReasonCode
 from keeper.domain.harvest import Harvest, HarvestState
@@ -28,6 +29,7 @@ from keeper.domain.money import Address, UsdWad, usd
 from keeper.domain.plan import Plan
 from keeper.domain.position import Position, StrategyOptions
 from keeper.engine.decide import decide
+from keeper.strategy.learning import bias
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "explain-json.md"
 
@@ -281,12 +283,17 @@ def harvest(state=HarvestState.DONE, **changes) -> Harvest:
 
 
 def test_the_bias_is_the_ratio_of_sums_over_finished_compounds():
-    failed, recovered = harvest(HarvestState.FAILED, cost_usd=usd("9")), harvest(predicted_gas=0)
-    bias = bias_of([harvest(), harvest(received_usd=usd("301"), predicted_reward_usd=usd("300")), failed, recovered])
-    assert bias is not None
-    assert (bias.compounds, bias.reward) == (2, 1)
-    assert bias_text(bias) == "2 compounds off by: reward exact, cost +2.0 %, gas exact"
-    assert bias_of([failed]) is None
+    failed = harvest(HarvestState.FAILED, cost_usd=usd("9"))
+    found = bias([harvest(), harvest(received_usd=usd("301"), predicted_reward_usd=usd("300")), failed])
+    assert bias_text(found) == "2 compounds off by: reward exact, cost +2.0 %, gas exact"
+    assert bias_json(found) == {"compounds": 2, "reward": Decimal(1), "cost": Decimal("1.02"), "gas": Decimal(1)}
+
+
+def test_without_a_prediction_nothing_is_said_of_its_bias():
+    recovered = harvest(predicted_reward_usd=usd(0), predicted_cost_usd=usd(0), predicted_gas=0)
+    for past in ([], [recovered]):
+        assert bias_text(bias(past)) == ""
+        assert bias_json(bias(past)) is None
 
 
 # ---------------------------------------------------------------------------- for programs

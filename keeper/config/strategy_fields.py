@@ -20,14 +20,15 @@ _HOW: Final = 'must be a date such as 2027-06-01 or "2027-06-01", or a time such
 #: Years from now within which an exit is a plan, and beyond which it is a slip of the pen.
 _FARTHEST_YEARS: Final = 50
 _OFTEN: Final = 365
+_YEAR: Final = 365 * 86_400
 
 
 def _exit(value: Any, info: ValidationInfo) -> int:
     moment = _moment(value)
     now = (info.context or {}).get("now") or int(time.time())
-    if moment <= now:
-        raise ValueError("is in the past: write the day on which you now mean to leave, or remove the key if you stay")
-    if moment > now + _FARTHEST_YEARS * 365 * 86_400:
+    if moment <= now - _YEAR:  # one that has just passed must not stop a restart: its position waits to be left
+        raise ValueError("is long past: write the day on which you now mean to leave, or remove the key if you stay")
+    if moment > now + _FARTHEST_YEARS * _YEAR:
         raise ValueError(f"is more than {_FARTHEST_YEARS} years away: remove the key if you stay")
     return moment
 

@@ -16,10 +16,12 @@ from keeper.engine.context import ChainContext
 from keeper.engine.decide import decide, price_reasons
 from keeper.engine.learnt import learnt_horizon, learnt_rates
 from keeper.engine.observe import Sighting
+from keeper.engine.payout import part
 from keeper.engine.resolve import Book, Holding
 from keeper.engine.track_record import TrackRecord, track_record, watched_since
 from keeper.engine.value import PriceBoard, valuation
 from keeper.strategy.guards import MAX_FAILURES, Surroundings
+from keeper.strategy.split import GasMoney
 
 __all__ = ["Assessment", "assess", "decide_again"]
 
@@ -92,8 +94,24 @@ def assess(
         memory=context.outlook.memory,
         judge=judge,
         watched_since=since,
+        top_up_bps=_top_up(context, holding, observation, worth, around, fees),
     )
     return Assessment(position, decide(case), holding, observation, case)
+
+
+def _top_up(
+    context: ChainContext,
+    holding: Holding,
+    observation: Observation,
+    worth: Valuation,
+    around: Surroundings,
+    fees: FeeQuote,
+) -> int:
+    """Return the part of a harvest that would become gas, basis points."""
+    if not around.can_sign or not holding.position.options.gas_keep_wei:
+        return 0
+    money = GasMoney(around.native_balance_wei, fees.price_wei)
+    return part(context.plugins, holding, observation.pending, worth, money).parts.top_up_bps
 
 
 def _around(

@@ -263,7 +263,7 @@ CASES = [
     Case("exit in words", "pid = 2", 'pid = 2\nexit = "soon"', "positions[0].exit", "must be a date such as"),
     Case("exit as number", "pid = 2", "pid = 2\nexit = 2027", "positions[0].exit = 2027", "must be a date such as"),
     Case("exit as clock", "pid = 2", "pid = 2\nexit = 07:30:00", "positions[0].exit", "must be a date such as"),
-    Case("exit past", "pid = 2", "pid = 2\nexit = 2021-06-01", "positions[0].exit = 2021-06-01", "is in the past"),
+    Case("exit past", "pid = 2", "pid = 2\nexit = 2021-06-01", "positions[0].exit = 2021-06-01", "is long past"),
     Case("exit past text", "pid = 2", 'pid = 2\nexit = "2021-06-01"', "positions[0].exit", "or remove the key"),
     Case("exit in no month", "pid = 2", 'pid = 2\nexit = "2027-13-01"', "positions[0].exit", "no day of the calendar"),
     Case("exit far off", "pid = 2", "pid = 2\nexit = 9999-12-31", "positions[0].exit", "more than 50 years away"),

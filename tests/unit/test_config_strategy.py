@@ -129,12 +129,12 @@ def test_an_exit_is_a_day_or_a_moment_in_utc(written: str, moment: datetime) -> 
     assert options(f"exit = {written}").exit_at == int(moment.timestamp())
 
 
-def test_an_exit_of_yesterday_is_an_error_and_of_tomorrow_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exit_that_has_just_passed_stops_no_restart_and_one_long_past_is_a_slip(monkeypatch) -> None:
     day = datetime(2047, 6, 1, tzinfo=UTC).timestamp()
-    monkeypatch.setattr("keeper.config.checks.time.time", lambda: day - 1)
+    monkeypatch.setattr("keeper.config.checks.time.time", lambda: day + 5 * 86_400)
     assert options("exit = 2047-06-01").exit_at == int(day)
-    monkeypatch.setattr("keeper.config.checks.time.time", lambda: day)
-    with pytest.raises(ConfigError, match=r"positions\[0\].exit = 2047-06-01\n  is in the past: write the day"):
+    monkeypatch.setattr("keeper.config.checks.time.time", lambda: day + 366 * 86_400)
+    with pytest.raises(ConfigError, match=r"positions\[0\].exit = 2047-06-01\n  is long past: write the day"):
         options("exit = 2047-06-01")
 
 

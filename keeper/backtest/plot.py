@@ -6,23 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from keeper.backtest.canvas import INK, OWN, line_style, picture
 from keeper.backtest.results import CLAIRVOYANT
-from keeper.errors import KeeperError
 from keeper.strategy.policies import DEFAULT
 
 if TYPE_CHECKING:
     from keeper.backtest.report import Report
 
 __all__ = ["draw"]
-
-#: keeper's own line.
-_OWN: Final = "#D55E00"
-
-#: The others': Okabe and Ito's palette for every kind of sight, without what a white or a black page would swallow.
-_COLOURS: Final = ("#2E86C1", "#009E73", "#CC79A7", "#D99000", "#56A4D9")
-
-#: Axes and words; reads on white and on black.
-_INK: Final = "#808080"
 
 #: What is not worth a line: both ends of the scale, which the axis shows.
 _LEFT_OUT: Final = frozenset({CLAIRVOYANT, "never"})
@@ -40,26 +31,9 @@ def draw(report: Report, file: Path) -> None:
     Raises:
         KeeperError: the ending is neither, or the file cannot be written.
     """
-    kind = file.suffix.lower().lstrip(".")
-    if kind not in {"svg", "png"}:
-        raise KeeperError(f"{file}: a plot is .svg or .png; name it so")
-    import matplotlib as mpl  # noqa: PLC0415 (heavy, and only needed here)
-
-    mpl.use("agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    with mpl.rc_context({"svg.hashsalt": "keeper", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure, axes = plt.subplots(figsize=(9, 5.4))
+    with picture(file) as axes:
         _lines(axes, report)
         _frame(axes, report)
-        try:
-            figure.savefig(
-                file, transparent=True, dpi=150, bbox_inches="tight", metadata={"Date": None} if kind == "svg" else None
-            )
-        except OSError as error:
-            raise KeeperError(f"{file}: cannot write it ({error.strerror}); choose another place") from None
-        finally:
-            plt.close(figure)
 
 
 def _lines(axes: Any, report: Report) -> None:
@@ -69,8 +43,7 @@ def _lines(axes: Any, report: Report) -> None:
     enter: list[tuple[list[tuple[float, float]], dict[str, str]]] = []
     for place, score in enumerate(rows):
         own = score.name == DEFAULT
-        colour = _OWN if own else _COLOURS[place % len(_COLOURS)]
-        style = "-" if own else ("-", "--", ":")[place // len(_COLOURS) % 3]
+        colour, style = (OWN, "-") if own else line_style(place)
         points = [(float(label), mean) for label, mean in score.bins]
         axes.plot(*zip(*points, strict=True), style, color=colour, linewidth=3 if own else 1.4, zorder=3 if own else 2)
         name = {"text": f"{score.name}  {score.score:.3f}", "color": colour, "weight": "bold" if own else "normal"}
@@ -121,13 +94,13 @@ def _frame(axes: Any, report: Report) -> None:
     axes.set_ylim(_FLOOR, 1.03)
     axes.yaxis.tick_right()
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    axes.axhline(1.0, color=_INK, linewidth=0.8)
-    axes.axhline(0.0, color=_INK, linewidth=0.8)
-    axes.set_xlabel("n*: best number of harvests a year", color=_INK)
+    axes.axhline(1.0, color=INK, linewidth=0.8)
+    axes.axhline(0.0, color=INK, linewidth=0.8)
+    axes.set_xlabel("n*: best number of harvests a year", color=INK)
     axes.set_title(
-        "Share of perfect foresight's gain that each policy captures (0 %: never compounding)", color=_INK, fontsize=11
+        "Share of perfect foresight's gain that each policy captures (0 %: never compounding)", color=INK, fontsize=11
     )
-    axes.tick_params(colors=_INK)
+    axes.tick_params(colors=INK)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
-        spine.set_color(_INK)
+        spine.set_color(INK)

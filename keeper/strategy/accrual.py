@@ -72,12 +72,13 @@ def learn(state: RateState | None, observation: Observation, harvests: Sequence[
             meters.append(meter)
             continue
         claimed = _claimed(own, token, meter.at, now)
-        if claimed is None or not steady or now < meter.at:
+        if claimed is None or not steady:
             meters.append(meter.restarted(now, amount.raw))
             continue
-        seconds = min(now, _end_of(observation, token) or now) - meter.at
-        work = (stake + before) * max(seconds, 0) // 2
-        look = Look(amount.raw, claimed, max(seconds, 0), work, stake, observation.epoch_seconds)
+        # None between two looks after the end, or where time went back.
+        seconds = max(min(now, _end_of(observation, token) or now) - meter.at, 0)
+        work = (stake + before) * seconds // 2
+        look = Look(amount.raw, claimed, seconds, work, stake, observation.epoch_seconds)
         meters.append(meter.seen(now, look))
     return RateState(observation.principal.token.address, stake, tuple(meters))
 

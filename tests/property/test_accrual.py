@@ -157,17 +157,19 @@ def test_own_compounds_between_two_looks_count_with_what_they_claimed():
 
 
 def test_looks_in_the_midst_of_a_compound_tell_nothing_wrong():
-    def pending(at: int) -> int:
-        return even(at) if at < 1000 * MINUTE else even(at) - even(1000 * MINUTE)
+    # Somebody claims after ten days, and five hours later keeper does, in forty minutes.
+    theirs, ours = 10 * DAY, 10 * DAY + 5 * HOUR
 
-    done = harvest(995 * MINUTE, 1010 * MINUTE, Amount(UNI, even(1000 * MINUTE)))
+    def pending(at: int) -> int:
+        return even(at - max(claim for claim in (0, theirs, ours) if claim <= at))
+
+    begun = harvest(ours - 15 * MINUTE, None, state=HarvestState.OPEN)
+    done = harvest(ours - 15 * MINUTE, ours + 25 * MINUTE, Amount(UNI, even(5 * HOUR)))
     state = None
-    for minute in range(2000):
-        at = minute * MINUTE
-        known = [done] if minute >= 1011 else [replace(done, state=HarvestState.OPEN, finished_at=None, received=())]
-        state = learn(state, look(at, pending(at)), known)
-        if minute > 40:
-            assert rate_at(state, look(at, 0)) == pytest.approx(RATE, rel=0.01)
+    for at in range(0, 12 * DAY, 10 * MINUTE):
+        state = learn(state, look(at, pending(at)), [begun if at < ours + 25 * MINUTE else done])
+        if at > HOUR:
+            assert rate_at(state, look(at, 0)) == pytest.approx(RATE, rel=0.001), at
 
 
 def test_a_compound_on_record_tells_the_rate_at_the_second_look():
@@ -177,6 +179,13 @@ def test_a_compound_on_record_tells_the_rate_at_the_second_look():
     second = learn(first, look(HOUR, even(9 * DAY + HOUR)), done)
 
     assert rate_at(second, look(HOUR, 0)) == pytest.approx(RATE, rel=0.001)
+
+
+def test_several_epochs_since_the_last_compound_are_not_taken_for_one():
+    done = [harvest(-3 * WEEK - MINUTE, -3 * WEEK, Amount(UNI, 10**18))]
+    looks = [look(at, 3 * even(WEEK), epoch_seconds=WEEK) for at in (0, MINUTE)]
+
+    assert rate_at(taught(looks, harvests=done), looks[-1]) == pytest.approx(RATE, rel=0.001)
 
 
 def test_a_vault_of_many_is_not_credited_with_own_receipts():
@@ -218,7 +227,7 @@ def test_a_stake_that_grows_by_itself_is_followed():
 
     looks = [look(at, pending(at), stake=stake(at)) for at in range(0, 60 * DAY, 6 * HOUR)]
 
-    assert rate_at(taught(looks), looks[-1]) == pytest.approx(RATE * stake(60 * DAY) / STAKE, rel=0.005)
+    assert rate_at(taught(looks), looks[-1]) == pytest.approx(RATE * stake(60 * DAY - 6 * HOUR) / STAKE, rel=1e-5)
 
 
 def test_without_stake_there_is_no_rate_and_none_is_learnt():
@@ -327,6 +336,14 @@ def test_a_gift_does_not_poison_the_rate(every, days):
     for after in (2 * every, 12 * HOUR, 5 * DAY):
         found = learnt(pending, range(0, gift_at + max(after, every), every))
         assert found == pytest.approx(RATE, rel=0.3), after
+
+
+def test_a_gift_in_several_parts_does_not_pass_for_a_rate():
+    def pending(at: int) -> int:
+        parts = min(max((at - 2 * DAY) // MINUTE, 0), 5)
+        return even(at) + parts * even(20 * HOUR)
+
+    assert learnt(pending, range(0, 2 * DAY + 4 * HOUR, MINUTE)) == pytest.approx(RATE, rel=0.01)
 
 
 def test_a_gift_in_a_weekly_epoch_does_not_poison_the_rate():

@@ -31,7 +31,7 @@ def print_plan(farm: Farm, bill: Bill, found: Forecast) -> None:
     table(headers, [_rhythm_row(rhythm, found) for rhythm in found.rhythms], right=(1, 2, 3, 4))
     say()
     often = "a year" if farm.horizon is None else "compounds"
-    headers = ("staked", "first after", "at pending", often, f"worth {until}")
+    headers = ("staked", "first after", "at pending", often, "against never")
     table(headers, [_size_row(size, farm) for size in found.sizes], right=(0, 1, 2, 3, 4))
 
 
@@ -104,8 +104,12 @@ def _limits(bill: Bill, found: Forecast) -> list[str]:
 def _rhythm_row(rhythm: Rhythm, found: Forecast) -> tuple[str, ...]:
     more = rhythm.earned - found.rhythms[0].earned
     name = _RULE if rhythm.name == "rule" else rhythm.name
-    against = "-" if rhythm.name == "never" else f"{'+' if more >= 0 else ''}{usd(more)}"
+    against = "-" if rhythm.name == "never" else _signed(more)
     return (name, f"{rhythm.compounds:,}", usd(rhythm.cost), usd(rhythm.earned), against)
+
+
+def _signed(wad: int) -> str:
+    return f"{'+' if wad >= 0 else ''}{usd(wad)}"
 
 
 def _size_row(size: Size, farm: Farm) -> tuple[str, ...]:
@@ -116,7 +120,7 @@ def _size_row(size: Size, farm: Farm) -> tuple[str, ...]:
     often = yearly(t.harvests_milli).removeprefix("about ").removesuffix(" a year")
     if farm.horizon is not None:
         often = f"{size.compounds:,}"
-    return (usd(size.principal), after, usd(t.reward), often, f"+{usd(t.gain_per_year)}")
+    return (usd(size.principal), after, usd(t.reward), often, _signed(size.against_never))
 
 
 # ---------------------------------------------------------------------------- for programs
@@ -167,6 +171,7 @@ def plan_json(farm: Farm, bill: Bill, found: Forecast) -> dict[str, Any]:
             {
                 "principal_usd": usd_text(size.principal),
                 "compounds": size.compounds,
+                "against_never_usd": usd_text(size.against_never),
                 **_numbers_json(size.thresholds),
             }
             for size in found.sizes

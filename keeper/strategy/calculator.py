@@ -68,6 +68,8 @@ class Size:
     thresholds: Thresholds
     #: Compounds that are worth their cost in the time that is looked at.
     compounds: int
+    #: What they earn more than claiming once at its end, played.
+    against_never: UsdWad
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def forecast(farm: Farm, rule: Rule | None = None) -> Forecast:
         time=time,
         compounds=best,
         rhythms=rhythms,
-        sizes=tuple(_size(each, rule, time) for each in (others[0], e, others[1])),
+        sizes=tuple(_size(each, rule, time, farm.drift_bps) for each in (others[0], e, others[1])),
         least_principal=principal_limit(e, time, own_share_ppm=farm.share_ppm),
         most_cost=cost_limit(e, time),
     )
@@ -156,9 +158,11 @@ def _rhythm(name: str, e: Economics, compounds: int, seconds: int, drift_bps: in
     return Rhythm(name, compounds, UsdWad(e.cost * compounds), played(e, count, seconds, drift_bps=drift_bps))
 
 
-def _size(e: Economics, rule: Rule, seconds: int) -> Size:
+def _size(e: Economics, rule: Rule, seconds: int, drift_bps: int) -> Size:
     t = evaluate(e, rule)
-    return Size(e.principal, t, _compounds(e, t, seconds))
+    times = _compounds(e, t, seconds)
+    rhythm, never = (_rhythm("", e, count, seconds, drift_bps) for count in (times, 0))
+    return Size(e.principal, t, times, UsdWad(rhythm.earned - never.earned))
 
 
 def _compounds(e: Economics, t: Thresholds, seconds: int) -> int:

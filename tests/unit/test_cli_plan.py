@@ -9,6 +9,7 @@ import re
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import click
 import pytest
@@ -210,8 +211,6 @@ def test_the_numbers_for_programs_are_the_rules(principal, apr, cost, horizon):
 
 
 def test_every_key_for_programs_is_documented():
-    from pathlib import Path
-
     page = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text()
     section = page.split("\n## keeper plan\n")[1].split("\n## ")[0]
 
@@ -222,6 +221,13 @@ def test_every_key_for_programs_is_documented():
 
     missing = {key for key in keys(parsed(*BASE)) if f"`{key}`" not in section}
     assert missing == set()
+
+
+def test_the_screen_of_the_reference_is_what_is_printed():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text()
+    shown = page.split("\n## keeper plan\n")[1].split("    $ keeper plan ")[1].split("\nWhat a compound")[0]
+    line, _, printed = shown.partition("\n")
+    assert "\n".join(row[4:] for row in printed.splitlines()).rstrip() == said(*line.split()).rstrip()
 
 
 def test_the_clock_is_asked_for_an_exit_only(monkeypatch):

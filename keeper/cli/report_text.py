@@ -281,7 +281,9 @@ def summary(report: Report) -> str:
         for value, word in ((whole.over_never, "never"), (whole.over_daily, "daily"))
         if (text := _clause(value, word, report.currency))
     ]
-    earned = f" earned {' and '.join(parts)}, and" if parts else ""
+    unsure = whole.model_error is not None and 0 < abs(whole.over_never or 0) < whole.model_error
+    about = f" (± {told(whole.model_error or 0)})" if unsure else ""
+    earned = f" earned {' and '.join(parts)}{about}, and" if parts else ""
     return f"{times}{earned} cost {told(whole.cost)} in gas{_yet(report)}"
 
 

@@ -14,7 +14,7 @@ from statistics import median_low
 from typing import Final, TypeAlias
 
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
-from keeper.domain.money import Token
+from keeper.domain.money import WAD, Token
 from keeper.domain.observation import Sample
 from keeper.domain.plan import LegKind
 from keeper.strategy.points import Point, in_base, points_of
@@ -110,6 +110,8 @@ class Past:
     rebasing: bool
     #: Ledger rows whose value nobody knows.
     unvalued: int
+    #: Gas that finished compounds took, over what was predicted for them; wad.
+    gas_ratio: int = WAD
 
     @property
     def first(self) -> Point:
@@ -152,7 +154,9 @@ def past_of(
     grows = rebasing if rebasing is not None else usual is not None or points[0].shared
     growth = (usual or 0) if grows else None
     steps = tuple(book.steps(pages, growth))
-    return Past(stake_token, rewards, steps, grows, book.unvalued)
+    done = [h for h in harvests if h.state is HarvestState.DONE and h.predicted_gas > 0 and h.gas_used > 0]
+    used, predicted = (sum(h.gas_used for h in done), sum(h.predicted_gas for h in done))
+    return Past(stake_token, rewards, steps, grows, book.unvalued, used * WAD // predicted if predicted else WAD)
 
 
 def step_between(

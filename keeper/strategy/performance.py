@@ -14,7 +14,7 @@ from keeper.domain.observation import Sample
 from keeper.strategy.holding import AgainstHolding, PoolLook, against_holding
 from keeper.strategy.past import Past, Step, past_of
 from keeper.strategy.points import in_base
-from keeper.strategy.replay import as_recorded, daily, earned, never, replay
+from keeper.strategy.replay import as_recorded, daily, earned, fit_of, never, replay
 from keeper.strategy.results import Against, Bias, Performance, Returns, Total
 from keeper.strategy.returns import Mark, annualised, growth, simple_rate
 
@@ -176,12 +176,13 @@ def _alternatives(past: Past) -> tuple[Against | None, Against | None, int | Non
     real, paid_out = earned(past), sum(step.paid_out for step in past.steps)
     back = _compounded(past)
     part = back * WAD // (back + paid_out) if back > 0 and paid_out > 0 else WAD
-    modelled = replay(past, as_recorded, compounded=part)
+    fit = fit_of(past)
+    modelled = replay(past, as_recorded, compounded=part, fit=fit)
     if modelled is None:
         return None, None, None
     found: list[Against | None] = []
     for when in (never, daily):
-        other = replay(past, when, compounded=part)
+        other = replay(past, when, compounded=part, fit=fit)
         same = when is never and not any(map(_touched, past.steps))
         found.append(
             None

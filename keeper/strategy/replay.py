@@ -2,8 +2,9 @@
 
 The model is that of ``shadow``, with the wallet beside it: gas is paid out of the wallet, what was claimed by hand or
 taken out goes there, and what pends at the end is worth its price. It knows no more than the samples: between two of
-them rewards accrue evenly, a harvest has the prices and the gas of the next, and the pools are what they were. The real
-rhythm lived through by the model, beside what really came of it, says how far it is off.
+them rewards accrue evenly, a harvest has the prices and the gas of the next, and the pools are what they were. What
+the position's own compounds really lost in selling and took in gas sets the model (``fit_of``). The real rhythm lived
+through by the model, beside what really came of it, says how far it is still off.
 """
 
 from __future__ import annotations
@@ -14,15 +15,28 @@ from typing import Final
 
 from keeper.domain.money import WAD
 from keeper.strategy.past import Past, Step
-from keeper.strategy.shadow import FINE, Shadow, accrue, begin, deposit, grow, idle, net
+from keeper.strategy.shadow import FINE, Shadow, accrue, begin, deposit, grow, idle, net, net_of
 from keeper.strategy.ticks import Tick, ticks_of
 
-__all__ = ["Replayed", "as_recorded", "daily", "earned", "never", "replay"]
+__all__ = ["Fit", "Replayed", "as_recorded", "daily", "earned", "fit_of", "never", "replay"]
+
+#: Bounds of what selling may have lost or gained, wad: beyond them the record speaks of something else.
+_LEAST, _MOST = 90 * WAD // 100, 102 * WAD // 100
 
 _DAY: Final = 86_400
 
 #: Says when to harvest in a step: seconds before its end, the earliest harvest (the most seconds) first.
 When = Callable[[Step], Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What really came of compounds, over what the model says of the same; wad."""
+
+    #: Put back of what was claimed.
+    sale: int = WAD
+    #: Gas units that they took, at whatever price.
+    gas: int = WAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +72,27 @@ def earned(past: Past) -> int:
     return sum(step.profit(past.stake_token.unit) for step in past.steps)
 
 
-def replay(past: Past, when: When, *, compounded: int = WAD) -> Replayed | None:
+def fit_of(past: Past) -> Fit:
+    """Set the model by what the recorded compounds really put back of what they sold, and by the gas that they took."""
+    back = modelled = 0
+    for tick in ticks_of(past):
+        step = tick.step
+        sold = step.received - step.wallet
+        if step.compounded > 0 and sold > 0:
+            back += step.compounded * step.after.price // tick.unit
+            modelled += net_of(sold, tick)
+    sale = min(max(back * WAD // modelled, _LEAST), _MOST) if modelled > 0 else WAD
+    return Fit(sale, past.gas_ratio)
+
+
+def replay(past: Past, when: When, *, compounded: int = WAD, fit: Fit | None = None) -> Replayed | None:
     """Live through the steps with another rhythm; ``None`` where the cost of a harvest is not on record.
 
     Args:
         past: the steps.
         when: asked of each.
         compounded: part of each harvest that is put back, wad; the rest is paid out.
+        fit: what the model is set by; nothing by default.
     """
     shadow, ticks = begin(past.first), ticks_of(past)
     for tick in ticks:
@@ -75,7 +103,7 @@ def replay(past: Past, when: When, *, compounded: int = WAD) -> Replayed | None:
             if idle(shadow, tick) > 0:
                 if tick.terms.cost is None:
                     return None
-                _harvest(shadow, tick, tick.terms.cost, compounded)
+                _harvest(shadow, tick, tick.terms.cost, compounded, fit or Fit())
         accrue(shadow, tick.step, left)
         grow(shadow, tick.step)
         _from_outside(shadow, tick)
@@ -102,12 +130,13 @@ def _from_outside(shadow: Shadow, tick: Tick) -> None:
     shadow.cash -= moved * past.after.price // (tick.unit * FINE)
 
 
-def _harvest(shadow: Shadow, tick: Tick, cost: int, compounded: int) -> None:
+def _harvest(shadow: Shadow, tick: Tick, cost: int, compounded: int, fit: Fit) -> None:
     """Sell what pends, put it back, and pay for it out of the wallet, as it really is."""
-    brought = net(shadow, tick)
+    brought = net(shadow, tick) * fit.sale // WAD
+    paid = cost * fit.gas // WAD
     back = brought * compounded // WAD
     deposit(shadow, tick, back)
-    shadow.cash += brought - back - cost
-    shadow.paid += cost
+    shadow.cash += brought - back - paid
+    shadow.paid += paid
     shadow.harvests += 1
     shadow.pending = [0] * len(shadow.pending)

@@ -31,6 +31,7 @@ __all__ = [
     "idle",
     "live",
     "net",
+    "net_of",
     "pass_through",
     "step",
     "worth",
@@ -151,7 +152,12 @@ def idle(shadow: Shadow, tick: Tick) -> int:
 
 def net(shadow: Shadow, tick: Tick) -> int:
     """Value of what pends once it is sold: fees and the impact of its size taken off."""
-    found = idle(shadow, tick) * tick.terms.kept // WAD
+    return net_of(idle(shadow, tick), tick)
+
+
+def net_of(value: int, tick: Tick) -> int:
+    """Value that selling rewards worth so much brings."""
+    found = value * tick.terms.kept // WAD
     depth = tick.step.after.depth
     return found * depth // (depth + found) if depth and found > 0 else found
 

@@ -349,3 +349,20 @@ def test_a_daily_rhythm_knows_the_days_that_nobody_looked_on(farm):
     assert near(
         performance(free, [], []).daily.gain, float(farm.worth - daily.worth - Fraction(2_000, 365 * 24)), "0.02"
     )
+
+
+def test_the_alternatives_take_the_gas_that_compounds_really_took_at_the_price_of_their_own_time(farm):
+    farm.cost = lambda at: Fraction(1) + Fraction(at, 40 * DAY)
+    farm.run(40, every=6 * HOUR, compound_each=4 * DAY)
+    farm.harvests = [replace(h, gas_used=h.predicted_gas // 2) for h in farm.harvests]
+    found = performance(*farm.books)
+    assert near(found.daily.cost, float(sum(1 + Fraction(day, 40) for day in range(1, 41)) / 2), "0.01")
+
+
+def test_the_alternatives_lose_in_selling_what_was_really_lost(farm):
+    farm.fee = Fraction(2, 100)
+    farm.run(40, every=6 * HOUR, compound_each=4 * DAY)
+    farm.samples = [replace(s, numbers=replace(s.numbers, depth_usd=None)) for s in farm.samples]
+    found = performance(*farm.books)
+    lost = sum(h.received_usd for h in farm.harvests) // 50
+    assert abs(found.model_error) < lost // 50

@@ -17,12 +17,16 @@ from keeper import __version__
 from keeper.app import App, Mode
 from keeper.cli.exits import ExitCode
 from keeper.cli.health import Health
+from keeper.cli.measuring import Measuring
+from keeper.cli.served import Served
 from keeper.cli.session import Session
 from keeper.domain.events import Event, EventName, Level
 from keeper.engine.pause import stop_of
 from keeper.engine.supervisor import Supervisor
 from keeper.errors import KeeperError, StoreUnavailable
 from keeper.notify.heartbeat import Heartbeat
+from keeper.notify.metrics import MetricsSink
+from keeper.web.api import Api
 from keeper.web.server import OpsServer
 
 if TYPE_CHECKING:
@@ -55,7 +59,7 @@ class _Running:
 class Daemon:
     """Runs until a signal says otherwise. Handlers only set fields; the loop acts on them."""
 
-    def __init__(self, session: Session, metrics: Callable[[], bytes], reload: Callable[[], Loaded]) -> None:
+    def __init__(self, session: Session, metrics: MetricsSink, reload: Callable[[], Loaded]) -> None:
         """Make a daemon; ``metrics`` is what the ops port exposes, ``reload`` loads and checks the config again."""
         self._session = session
         self._metrics = metrics
@@ -97,11 +101,18 @@ class Daemon:
             heartbeat = Heartbeat(loaded.heartbeat_file)
             watches = app.watches()
             if loaded.settings.web.enabled:
-                server = OpsServer(loaded.settings.web.listen, self._health, self._metrics)
-                resources.enter_context(server)
+                self._serve(loaded, resources)
             supervisor = Supervisor(watches, heartbeat=self._tick, tick_seconds=_TICK)
             self._health.watches = watches
             return _Running(app, supervisor, heartbeat, resources.pop_all())
+
+    def _serve(self, loaded: Loaded, resources: ExitStack) -> None:
+        """Open the ops port: its API and the performance metrics read the journal beside the daemon's own."""
+        served = resources.enter_context(Served(loaded))
+        server = OpsServer(loaded.settings.web.listen, self._health, self._metrics.exposition, api=Api(served))
+        resources.enter_context(server)
+        names = [position.id for position in loaded.settings.positions]
+        resources.enter_context(Measuring(served.desk, names, self._metrics))
 
     def _watch(self, running: _Running) -> None:
         """Go round until somebody wants an end, then drain and close."""

@@ -77,7 +77,7 @@ def _serve(options: Globals, loaded: Loaded) -> int:
 
     metrics = MetricsSink(__version__, heartbeat=lambda: daemon.last_beat)
     with open_session(loaded, metrics) as session:
-        daemon = Daemon(session, metrics.exposition, lambda: load_config(options))
+        daemon = Daemon(session, metrics, lambda: load_config(options))
         return daemon.run(loaded)
 
 

@@ -80,6 +80,16 @@ class MetricsSink:
         except (KeyError, ValueError, TypeError):
             self._series.event_errors.labels(event.name).inc()
 
+    def measured(self, position: str, apr: float | None, over_never: float | None, over_daily: float | None) -> None:
+        """Show how a position did; what is ``None`` is left as it was. Beyond ``max_positions`` nothing is shown."""
+        label = self._position({"position": position})
+        if label == OTHER:
+            return
+        series_of = (self._series.apr, self._series.over_never, self._series.over_daily)
+        for gauge, value in zip(series_of, (apr, over_never, over_daily), strict=True):
+            if value is not None and isfinite(value):
+                gauge.labels(label).set(value)
+
     # ------------------------------------------------------------------ one method per kind of event
 
     def _started(self, _fields: Fields) -> None:

@@ -151,6 +151,24 @@ class Series:
     compounded: Annotated[
         Counter, "keeper_harvest_compounded_usd_total", "What was deposited again, US dollars at the time.", "position"
     ]
+    apr: Annotated[
+        Gauge,
+        "keeper_position_apr",
+        "Profit of the last 30 days in kind, after fees, as a yearly share of the average stake (0.184 is 18.4 %).",
+        "position",
+    ]
+    over_never: Annotated[
+        Gauge,
+        "keeper_position_gain_over_never_usd",
+        "What the compounds of the last 30 days earned beyond never compounding, US dollars.",
+        "position",
+    ]
+    over_daily: Annotated[
+        Gauge,
+        "keeper_position_gain_over_daily_usd",
+        "What the same earned beyond compounding every day, US dollars.",
+        "position",
+    ]
     denials: Annotated[Counter, "keeper_policy_denials_total", "Requests that the signer refused.", "position"]
     halted: Annotated[
         Gauge,

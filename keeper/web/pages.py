@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from keeper.web.status import Status
 
-__all__ = ["Response", "healthz", "index", "metrics", "problem", "readyz"]
+__all__ = ["JSON", "Response", "healthz", "index", "metrics", "problem", "readyz"]
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
@@ -22,17 +22,19 @@ _INDEX: Final = """keeper
   /healthz  200 while the daemon's loop goes round, else 503
   /readyz   200 when every chain was read and the journal can be written, else 503 with reasons
   /metrics  Prometheus text format
+  /api/v1/  positions, decisions and reports as JSON; /api/v1/openapi.json lists what there is
 Read-only. `keeper status` on the machine itself says more.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status, media type, body."""
+    """Status, media type, body, and further headers."""
 
     status: HTTPStatus
     media_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def index() -> Response:

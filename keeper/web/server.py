@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from keeper.web import pages
+from keeper.web.api import Api
 from keeper.web.listen import HostCheck, Listen, bind_error, parse_listen
 from keeper.web.status import StatusProvider
 
@@ -44,7 +45,7 @@ _log = logging.getLogger("keeper.web")
 
 
 class OpsServer:
-    """Serves ``/healthz``, ``/readyz``, ``/metrics`` and an index. GET and HEAD only; no secrets, no control."""
+    """Serves health, readiness, metrics, the JSON API and an index. GET and HEAD only; no secrets, no control."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class OpsServer:
         status: StatusProvider,
         metrics: Callable[[], bytes],
         *,
+        api: Api | None = None,
         hosts: Collection[str] = (),
         stale_after: float = 120.0,
     ) -> None:
@@ -61,6 +63,7 @@ class OpsServer:
             listen: ``host:port`` or the two apart; port 0 lets the system choose.
             status: asked at each request.
             metrics: Prometheus text, asked at each scrape.
+            api: answers what is under ``/api/``; nothing is there without it.
             hosts: further names to answer to in the Host header; the machine's own name is among them anyway.
             stale_after: seconds without a tick after which ``/healthz`` says 503.
         """
@@ -72,6 +75,7 @@ class OpsServer:
             "/readyz": lambda: pages.readyz(status.snapshot()),
             "/metrics": lambda: pages.metrics(metrics),
         }
+        self._api = api
         self._server: _Server | None = None
 
     def start(self) -> None:
@@ -81,14 +85,14 @@ class OpsServer:
             ConfigError: when the address cannot be had; says who has it or which key to change.
         """
         try:
-            server = _Server(self._listen.host, self._listen.port, self._check, self._routes)
+            server = _Server(self._listen.host, self._listen.port, self._check, self._routes, self._api)
         except OSError as error:
             raise bind_error(self._listen, error) from error
         self._server = server
         if not self._listen.loopback:
             _log.warning(
-                "web.listen = %s:%s is reachable from other machines: anybody who reaches it can read metrics and "
-                "health (never keys). Keep it behind a firewall, or listen on 127.0.0.1",
+                "web.listen = %s:%s is reachable from other machines: anybody who reaches it can read health, metrics, "
+                "positions and amounts (never keys). Keep it behind a firewall, or listen on 127.0.0.1",
                 self._listen.host,
                 self.port,
             )
@@ -129,9 +133,16 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 2 * _PLACES
 
-    def __init__(self, host: str, port: int, check: HostCheck, routes: dict[str, Callable[[], pages.Response]]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        check: HostCheck,
+        routes: dict[str, Callable[[], pages.Response]],
+        api: Api | None,
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.check, self.routes = check, routes
+        self.check, self.routes, self.api = check, routes, api
         self._places = threading.BoundedSemaphore(_PLACES)
         super().__init__((host, port), _Handler)
 
@@ -177,8 +188,14 @@ class _Handler(BaseHTTPRequestHandler):
             hint = "not served under this name; use the address, localhost or the machine's own name"
             self._answer(pages.problem(HTTPStatus.MISDIRECTED_REQUEST, hint))
             return
-        route = self.server.routes.get(self.path.partition("?")[0])
-        self._answer(route() if route is not None else pages.problem(HTTPStatus.NOT_FOUND, "see /"))
+        path, _, query = self.path.partition("?")
+        route, api = self.server.routes.get(path), self.server.api
+        if route is not None:
+            self._answer(route())
+        elif api is not None and path.startswith("/api/"):
+            self._answer(api.answer(path, query))
+        else:
+            self._answer(pages.problem(HTTPStatus.NOT_FOUND, "see /"))
 
     do_HEAD = do_GET  # noqa: N815  named by http.server
 
@@ -200,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, response: pages.Response, *extra: tuple[str, str]) -> None:
         self.close_connection = True
         self.send_response(response.status)
-        for name, value in (*_HEADERS, *extra):
+        for name, value in (*_HEADERS, *response.headers, *extra):
             self.send_header(name, value)
         self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(len(response.body)))

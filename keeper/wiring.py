@@ -183,6 +183,7 @@ class _Builder:
             positions=ours,
             policies=self.policies,
             policy=settings.strategy.policy,
+            races={} if settings.strategy.race else None,
             batches={b: BatchTerms(terms.shared_cost, terms.shared_gas) for b, terms in settings.batches.items()},
             outlook=_outlook(store, name),
             base=self.base,

@@ -8,9 +8,11 @@ from itertools import pairwise
 from typing import Final
 
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
+from keeper.domain.money import WAD
 from keeper.domain.observation import USD_ONE, Sample
 from keeper.strategy.past import Past, past_of
 from keeper.strategy.points import Point
+from keeper.strategy.replay import as_recorded, earned, replay
 from keeper.strategy.shadow import FINE, Shadow, worth
 from keeper.strategy.ticks import Tick, ticks_of
 
@@ -49,8 +51,9 @@ class Real:
     gas_wei: float | None
     #: What the position had come to at each tick, wad, by the measure of ``shadow.worth``.
     worth: tuple[int, ...]
-    #: Places of the ticks by which something had been compounded, for the model to do the same.
-    done: tuple[int, ...]
+    #: What the model makes of the same compounds, less what they really came to, wad; ``None`` where their cost is
+    #: not on record.
+    model_error: int | None
     #: Seconds between compounds, in order.
     intervals: tuple[int, ...]
 
@@ -141,9 +144,17 @@ def _real(past: Past, ticks: Sequence[Tick], harvests: Sequence[Harvest]) -> Rea
         paid=sum(step.cost for step in past.steps),
         gas_wei=_mean_gas(past, harvests),
         worth=tuple(found),
-        done=tuple(place for place, tick in enumerate(ticks) if tick.step.compounded > 0),
+        model_error=_model_error(past),
         intervals=tuple(later - earlier for earlier, later in pairwise(times)),
     )
+
+
+def _model_error(past: Past) -> int | None:
+    back = sum(step.compounded * step.after.price // past.stake_token.unit for step in past.steps)
+    paid_out = sum(step.paid_out for step in past.steps)
+    part = back * WAD // (back + paid_out) if back > 0 and paid_out > 0 else WAD
+    modelled = replay(past, as_recorded, compounded=part)
+    return None if modelled is None else modelled.profit - sum(step.wasted for step in past.steps) - earned(past)
 
 
 def _mean_gas(past: Past, harvests: Sequence[Harvest]) -> float | None:

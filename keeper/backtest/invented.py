@@ -63,7 +63,7 @@ def history_from(
     # A daily series has a look a day: that is its rhythm, and no gap.
     window = (since or times[0], until or times[-1])
     cover = cover_of(window, times[0], times[1:], gap=max(GAP_SECONDS, 3 * gas.step // 2))
-    return History("csv", points[0], ticks, ((times[0], costs[times[0]][1]),), cover)
+    return History(gas.name, points[0], ticks, ((times[0], costs[times[0]][1]),), cover)
 
 
 def _costs(

@@ -37,6 +37,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "unblock": ("keeper.cli.unblock:command", "Clear a halt after you have looked at its cause."),
     "protocols": ("keeper.cli.protocols:command", "List protocols, exchanges and price sources."),
     "bench": ("keeper.cli.bench:command", "Race policies against perfect foresight."),
+    "backtest": ("keeper.cli.backtest:command", "Live through what was recorded again, under any policy."),
+    "race": ("keeper.cli.race:command", "Show what every policy would have made of it since it is watched."),
     "demo": ("keeper.cli.demo:command", "Watch a month of compounding on a local chain."),
 }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keeper.backtest.series import Year
     from keeper.strategy.policy import Policy
 
-__all__ = ["command", "find"]
+__all__ = ["command", "find", "need"]
 
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -56,9 +56,9 @@ def policy(
     """
     if price is not None and gas is None:
         raise click.UsageError("--price goes with --gas")
-    _need("numpy")
+    need("numpy")
     if plot is not None:
-        _need("matplotlib")
+        need("matplotlib")
         if plot.suffix.lower() not in {".svg", ".png"}:
             raise click.BadParameter(f"{plot}: a plot is .svg or .png; name it so", param_hint="--plot")
     from keeper.backtest.runner import Plan
@@ -76,7 +76,7 @@ def policy(
     return ExitCode.UNEXPECTED if any(report.missed for report in reports) else ExitCode.OK
 
 
-def _need(module: str) -> None:
+def need(module: str) -> None:
     """Say what to install, where the extra is missing."""
     from importlib.util import find_spec
 

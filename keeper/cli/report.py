@@ -21,7 +21,7 @@ from keeper.strategy.windows import NAMES, Window, moment_of, window_of
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded
 
-__all__ = ["command"]
+__all__ = ["asked_window", "command"]
 
 _DEFAULT = "30d"
 
@@ -61,7 +61,7 @@ def command(
     with open_journal(loaded) as store:
         if store is None:
             raise click.ClickException("there is no journal yet; `keeper run` begins one, and with it the history")
-        span = _window(window, since, until, journal_now(store, names))
+        span = asked_window(window, since, until, journal_now(store, names))
         report = report_of(store, names, span, told)
     if options.json:
         emit_json("keeper.report/1", report_json(report, annualise=annualise))
@@ -71,12 +71,17 @@ def command(
         print_report(report, detailed=bool(wanted) or len(names) <= FEW, annualise=annualise)
 
 
-def _window(name: str | None, since: str | None, until: str | None, now: int) -> Window:
+def asked_window(name: str | None, since: str | None, until: str | None, now: int, default: str = _DEFAULT) -> Window:
+    """Return the window that --window, --since and --until ask for.
+
+    Raises:
+        click.UsageError: they contradict each other, or one of them is not understood.
+    """
     if name is not None and (since or until):
         raise click.UsageError("--window excludes --since and --until; choose one way")
     try:
         if not since and not until:
-            return window_of(name or _DEFAULT, now)
+            return window_of(name or default, now)
         begin = moment_of(since, now) if since else 0
         end = moment_of(until, now) if until else now
     except ValueError as error:

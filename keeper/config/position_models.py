@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from keeper.config.fields import (
     Bps,
     Drift,
+    Flag,
     HexAddress,
     NativeWei,
     RiskBps,
@@ -54,6 +55,7 @@ class StrategyConfig(Table):
         written("1%"), ge=1, le=1_000, description="Largest accepted loss of a swap against the agreed price."
     )
     min_interval: Seconds = Field(written("0s"), le=_YEAR, description="Shortest time between two harvests.")
+    race: Flag = Field(True, description="Keep the score of every built-in policy beside what is done (`keeper race`).")
 
 
 #: Keys that a position takes from ``[strategy]`` when it does not have them itself.

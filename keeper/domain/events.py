@@ -65,6 +65,7 @@ class EventName(StrEnum):
     BALANCE_LOW = "balance.low"
     BALANCE_READ = "balance.read"
     RUNWAY_LOW = "runway.low"
+    RACE_FAILED = "race.failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,8 @@ class ChainContext:
     #: When something was last said that is worth repeating, but not at each look; monotonic seconds. The parts of a key
     #: stand between colons; one is the id of what it is about.
     said: dict[str, float] = field(default_factory=dict)
+    #: When each position's shadows last lived on, unix seconds (``engine.race``); ``None`` where no race is wanted.
+    races: dict[str, int] | None = field(default_factory=dict)
     #: What is in flight by account (``engine.flight.Flight``).
     flights: dict[Address, object] = field(default_factory=dict)
     #: Signed and unmined transactions at once, per account.

@@ -20,6 +20,7 @@ from keeper.engine.decide import decide
 from keeper.engine.drive import carry_out
 from keeper.engine.lane import Lane, Worker
 from keeper.engine.lap import Execute, prepare
+from keeper.engine.race import note_race
 from keeper.engine.resolve import Book
 from keeper.engine.rounds import round_for
 from keeper.engine.survey import record_survey, survey
@@ -159,6 +160,7 @@ class ChainWatch:
         self.state.triggers = Triggers(waiting, int(_WINDOW * self.cadence.positions_seconds) + 1)
         for assessment in result.due:
             self.lanes[assessment.position.owner].submit(assessment.position.id)
+        note_race(self.context, result.assessments, result.block)
 
     def _better(self, assessment: Assessment) -> Assessment:
         """Simulate what is due, and what was never simulated: views lie, and gas is only guessed before."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from keeper.domain.decision import DecisionNumbers
-from keeper.domain.money import WAD
+from keeper.domain.money import WAD, Token
 from keeper.strategy.past import Past, Step
 from keeper.strategy.points import Point
 
@@ -84,19 +84,20 @@ def ticks_of(past: Past, numbers: Mapping[int, DecisionNumbers] | None = None) -
             Without it nobody is shown anything, and what no look had said yet is taken from the first that does.
     """
     terms = (Terms() if numbers is not None else _ahead(past)).after(past.first)
+    tokens = past.stake_token, past.reward_tokens
     ticks = []
     for step in past.steps:
         terms = terms.after(step.after)
-        ticks.append(tick_of(past, step, terms, (numbers or {}).get(step.after.at)))
+        ticks.append(tick_of(step, tokens, terms, (numbers or {}).get(step.after.at)))
     return ticks
 
 
-def tick_of(past: Past, step: Step, terms: Terms, numbers: DecisionNumbers | None) -> Tick:
-    """Make one tick; ``past`` says which tokens."""
+def tick_of(step: Step, tokens: tuple[Token, tuple[Token, ...]], terms: Terms, numbers: DecisionNumbers | None) -> Tick:
+    """Make one tick. ``tokens``: the stake's, and the rewards' in the order of the step's points."""
     return Tick(
         step=step,
-        unit=past.stake_token.unit,
-        units=tuple(token.unit for token in past.reward_tokens),
+        unit=tokens[0].unit,
+        units=tuple(token.unit for token in tokens[1]),
         terms=terms,
         seen=None if numbers is None else seen_of(numbers),
         put_back=WAD if numbers is None else _put_back(numbers),

@@ -205,9 +205,9 @@ class LimitsConfig(Table):
 
 
 class WebConfig(Table):
-    """``[web]``: health, readiness and metrics."""
+    """``[web]``: health, readiness, metrics and the JSON API, read-only."""
 
-    enabled: Flag = Field(default=True, description="Serve `/healthz`, `/readyz` and `/metrics`.")
+    enabled: Flag = Field(default=True, description="Serve health, readiness, metrics and the JSON API.")
     listen: Listen = Field(written("127.0.0.1:9464"), description="Host and port.")
 
 

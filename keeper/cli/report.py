@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["asked_window", "command"]
 
 _DEFAULT = "30d"
+
+#: Positions from which on progress is shown.
+_MANY = 10
 
 
 @click.command(name="report")
@@ -62,7 +65,7 @@ def command(
         if store is None:
             raise click.ClickException("there is no journal yet; `keeper run` begins one, and with it the history")
         span = asked_window(window, since, until, journal_now(store, names))
-        report = report_of(store, names, span, told)
+        report = report_of(store, names, span, told, told_of=_progress(len(names)))
     if options.json:
         emit_json("keeper.report/1", report_json(report, annualise=annualise))
     elif csv_file is not None:
@@ -89,6 +92,19 @@ def asked_window(name: str | None, since: str | None, until: str | None, now: in
     if begin >= end:
         raise click.UsageError("--since lies at or after --until; nothing is between them")
     return Window(f"{since or ''}..{until or ''}", begin, end)
+
+
+def _progress(count: int) -> Callable[[int], None]:
+    """Keep one line up to date where many positions take their time and somebody watches."""
+    if count < _MANY or not sys.stderr.isatty():
+        return lambda _done: None
+
+    def tell(done: int) -> None:
+        last = done + 1 >= count
+        sys.stderr.write("\r\x1b[2K" + ("" if last else f"reading the history of {count} positions: {done} done"))
+        sys.stderr.flush()
+
+    return tell
 
 
 def _currency(loaded: Loaded, asked: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -51,10 +51,25 @@ def journal_now(store: SqliteStore, positions: Iterable[str]) -> int:
     return max((int(time.time()), *(found.block.timestamp for found in seen if found is not None)))
 
 
-def report_of(store: SqliteStore, positions: Sequence[str], window: Window, currency: str = USD) -> Report:
-    """Measure positions over a window, in a currency, or in US dollars where a rate is missing for one of them."""
+def report_of(
+    store: SqliteStore,
+    positions: Sequence[str],
+    window: Window,
+    currency: str = USD,
+    *,
+    told_of: Callable[[int], None] = lambda _done: None,
+) -> Report:
+    """Measure positions over a window, in a currency, or in US dollars where a rate is missing for one of them.
+
+    ``told_of`` is called before each with how many are done.
+    """
     for told in dict.fromkeys((currency, USD)):
-        results = [(name, measure(store, name, window, told)) for name in positions]
+        results = []
+        for done, name in enumerate(positions):
+            told_of(done)
+            results.append((name, measure(store, name, window, told)))
+            if results[-1][1] is None:
+                break
         if all(result is not None for _, result in results):
             return Report(
                 window,

@@ -17,7 +17,8 @@ from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import WAD, Token
 from keeper.domain.observation import Sample
 from keeper.domain.plan import LegKind
-from keeper.strategy.points import Point, in_base, points_of
+from keeper.strategy.points import GAS_TOKEN, Point, in_base, points_of
+from keeper.strategy.steps import Past, Step
 from keeper.strategy.threshold import SECONDS_PER_YEAR
 
 __all__ = ["Pace", "Past", "Step", "past_of", "step_between"]
@@ -48,82 +49,6 @@ _FASTER: Final = 8
 Pace: TypeAlias = dict[int, tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What happened between two points."""
-
-    before: Point
-    after: Point
-    #: Base units of stake that came from outside (negative: were withdrawn), just before ``after``.
-    external: int
-    #: Base units of stake that recorded compounds sent, and that grew by themselves.
-    compounded: int
-    grown: int
-    #: Base units of each reward that accrued.
-    accrued: tuple[int, ...]
-    #: Seconds times base units of stake, for the rate at which it accrued.
-    stake_seconds: int
-    #: Value of rewards that recorded claims brought, at receipt.
-    received: int
-    #: Value that recorded legs left in the wallet, paid out or turned into gas, less what they took from it.
-    wallet: int
-    #: Value that was paid out or turned into gas, which ``wallet`` contains.
-    paid_out: int
-    #: Value of rewards that were claimed by hand.
-    by_hand: int
-    #: Fees of compounds that ended, and of those among them that failed.
-    cost: int
-    wasted: int
-    #: Compounds that were done in this step.
-    harvests: int
-
-    @property
-    def seconds(self) -> int:
-        """How long it took."""
-        return self.after.at - self.before.at
-
-    @property
-    def compounded_for(self) -> int:
-        """Seconds that what was compounded stood in it, on average."""
-        if self.compounded <= 0:
-            return 0
-        return min((self.stake_seconds - self.before.stake * self.seconds) // self.compounded, self.seconds)
-
-    def flow(self, unit: int) -> int:
-        """Value of what came from outside."""
-        return self.external * self.after.price // unit
-
-    def profit(self, unit: int) -> int:
-        """What was earned, price moves and costs included: all that changed, less what came from outside."""
-        have = self.after.staked + self.after.idle - self.before.staked - self.before.idle
-        return have - self.flow(unit) + self.wallet + self.by_hand - self.cost
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """Points and the steps between them; at least one step."""
-
-    stake_token: Token
-    reward_tokens: tuple[Token, ...]
-    steps: tuple[Step, ...]
-    #: The stake grows by itself.
-    rebasing: bool
-    #: Ledger rows whose value nobody knows.
-    unvalued: int
-    #: Gas that finished compounds took, over what was predicted for them; wad.
-    gas_ratio: int = WAD
-
-    @property
-    def first(self) -> Point:
-        """Where it begins."""
-        return self.steps[0].before
-
-    @property
-    def last(self) -> Point:
-        """Where it ends."""
-        return self.steps[-1].after
-
-
 def past_of(
     samples: Sequence[Sample],
     harvests: Sequence[Harvest],
@@ -141,7 +66,7 @@ def past_of(
         rebasing: whether the stake grows by itself; told from the samples when not given.
     """
     open_since = min((h.started_at for h in harvests if h.state is HarvestState.OPEN), default=None)
-    known = [s for s in samples if open_since is None or s.observation.block.timestamp <= open_since]
+    known = _of_one_stake([s for s in samples if open_since is None or s.observation.block.timestamp <= open_since])
     found, rewards = points_of(known)
     points = list({point.at: point for point in found}.values())
     if len(points) < 2:
@@ -184,6 +109,15 @@ def step_between(
     book = _Book(*tokens, moves, [h for h in harvests if h.finished_at is not None], _pace=pace)
     (step,) = book.steps(list(book.pages([before, after])), 0 if rebasing else None)
     return step
+
+
+def _of_one_stake(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return the last samples that are of one stake token: the position may have stood for something else before."""
+    if not samples:
+        return samples
+    stake = samples[-1].observation.principal.token.address
+    others = [n for n, sample in enumerate(samples) if sample.observation.principal.token.address != stake]
+    return samples[others[-1] + 1 :] if others else samples
 
 
 @dataclass(slots=True)
@@ -256,10 +190,8 @@ class _Book:
                 wallet=wallet,
                 paid_out=-sum(self._value(move, page.after) for move in page.moves if move.kind in _SPENT),
                 by_hand=by_hand,
-                cost=sum(in_base(h.cost_usd, page.after.base_usd) for h in page.ended),
-                wasted=sum(
-                    in_base(h.cost_usd, page.after.base_usd) for h in page.ended if h.state is not HarvestState.DONE
-                ),
+                cost=sum(_paid(h, page.after) for h in page.ended),
+                wasted=sum(_paid(h, page.after) for h in page.ended if h.state is not HarvestState.DONE),
                 harvests=sum(h.state is HarvestState.DONE for h in page.ended),
             )
 
@@ -298,6 +230,13 @@ class _Book:
             self.unvalued += 1
             return 0
         return move.amount.raw * price // move.amount.token.unit
+
+
+def _paid(harvest: Harvest, point: Point) -> int:
+    """Value the fees of a compound; by the next sample's price where the journal was rebuilt and nobody noted it."""
+    if harvest.cost_usd or not harvest.cost_wei:
+        return in_base(harvest.cost_usd, point.base_usd)
+    return harvest.cost_wei * point.prices.get(GAS_TOKEN, 0) // 10**18
 
 
 def _usual_growth(pages: Sequence[_Page]) -> int | None:

@@ -9,7 +9,10 @@ from typing import Final
 from keeper.domain.money import WAD, Address, Token
 from keeper.domain.observation import USD_ONE, Sample
 
-__all__ = ["Point", "in_base", "points_of", "rated", "sides_of"]
+__all__ = ["GAS_TOKEN", "Point", "in_base", "points_of", "rated", "sides_of"]
+
+#: Key of the gas token among a sample's prices.
+GAS_TOKEN: Final = ""
 
 #: Seconds for which a rate of the reporting currency stands in for one that was not recorded.
 _RATE_HOLDS: Final = 3 * 86_400
@@ -53,7 +56,7 @@ def sides_of(sample: Sample) -> tuple[Address, Address] | None:
     """
     seen = sample.observation
     stake = seen.principal.token.address
-    others = [address for address, _ in sample.prices if address not in ("", stake)]
+    others = [address for address, _ in sample.prices if address not in (GAS_TOKEN, stake)]
     rewards = dict.fromkeys(amount.token.address for amount in seen.pending if amount.token.address != stake)
     if len(others) < 2 or others == list(rewards):
         return None
@@ -100,7 +103,7 @@ def points_of(samples: Sequence[Sample]) -> tuple[list[Point], tuple[Token, ...]
     """
     rewards = tuple(dict.fromkeys(amount.token for s in samples for amount in s.observation.pending))
     points = [_point(sample, rewards) for sample in samples if _priced(sample)]
-    return points, rewards
+    return [point for point in points if point.price > 0], rewards
 
 
 def _priced(sample: Sample) -> bool:

@@ -366,3 +366,26 @@ def test_the_alternatives_lose_in_selling_what_was_really_lost(farm):
     found = performance(*farm.books)
     lost = sum(h.received_usd for h in farm.harvests) // 50
     assert abs(found.model_error) < lost // 50
+
+
+def test_a_position_that_stood_for_another_stake_before_begins_with_this_one(farm):
+    other = Farm(stake_token=BNB, stake=Fraction(3))
+    other.run(5)
+    farm.at = other.at
+    farm.run(5)
+    found = performance([*other.samples, *farm.samples], [], [])
+    assert found.since == START + 5 * DAY
+    assert (found.deposits, found.withdrawals) == (0, 0)
+
+
+def test_fees_of_a_rebuilt_journal_are_valued_by_the_gas_tokens_price(farm):
+    farm.run(10, compound_each=5 * DAY)
+    rebuilt = [replace(h, cost_usd=0, cost_wei=10**15) for h in farm.harvests]
+    assert performance(farm.samples, rebuilt, farm.ledger).cost == 2 * dollars("0.6")
+
+
+def test_a_price_too_small_for_the_currency_is_left_out(farm):
+    farm.price = always(Fraction(1, 10**18))
+    farm.base = always(100_000)
+    farm.run(2)
+    assert performance(*farm.books) is None

@@ -73,8 +73,6 @@ def annualised(grown: int, seconds: int) -> int | None:
         return None
     if grown == 0:
         return -WAD
-    if seconds == SECONDS_PER_YEAR:
-        return grown - WAD
     with localcontext(prec=60):
         try:
             factor = (Decimal(grown) / WAD) ** (Decimal(SECONDS_PER_YEAR) / seconds)

@@ -67,6 +67,7 @@ def test_growth_does_not_depend_on_the_size(marks, scale):
 @given(MONEY, MONEY)
 def test_what_has_lost_everything_stays_lost(first, later):
     assert growth([Mark(first, first), Mark(0, later), Mark(later, later)]) == 0
+    assert growth([Mark(first, first), Mark(-later, later)]) == 0
 
 
 @given(st.integers(-(10**24), 10**24), MONEY, st.integers(HOUR, 10 * YEAR))

@@ -209,6 +209,7 @@ def test_a_compound_that_failed_costs_and_leaves_its_claim_in_the_wallet(farm):
     assert near(found.kept, failed.received_usd / WAD)
     assert found.by_hand == 0
     assert near(found.never.gain, -0.5, "0.01")
+    assert abs(found.model_error) < 10**16
 
 
 def test_what_is_paid_out_is_income_and_the_alternatives_pay_out_as_well(farm):
@@ -389,3 +390,25 @@ def test_a_price_too_small_for_the_currency_is_left_out(farm):
     farm.base = always(100_000)
     farm.run(2)
     assert performance(*farm.books) is None
+
+
+def test_in_kind_is_after_cost_too(farm):
+    farm.run(20, every=6 * HOUR, compound_each=5 * DAY)
+    found = performance(*farm.books)
+    assert near(found.in_kind.profit * 100, found.money.profit / WAD)
+    assert found.cost == dollars(2)
+
+
+def test_who_takes_everything_out_takes_from_each_rhythm_what_it_has(farm):
+    farm.cost = always(0)
+    farm.run(100, every=DAY, compound_each=10 * DAY)
+    alone = performance(*farm.books)
+    farm.go(HOUR)
+    farm.claim_by_hand()
+    farm.move(-farm.stake)
+    farm.look()
+    farm.run(50, every=DAY)
+    found = performance(*farm.books)
+    assert near(found.never.gain, alone.never.gain / WAD, "0.05")
+    assert near(found.daily.gain, alone.daily.gain / WAD, "0.05")
+    assert found.never.ahead == 0

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from keeper.cli.explain_formula import formula
 from keeper.cli.layout import NEW_LINE, Row
-from keeper.cli.output import address_short, amount, duration, gas_price, percent, percent_bps, percent_wad, usd
+from keeper.cli.output import address_short, amount, duration, gas_price, percent, percent_bps, usd
 from keeper.cli.views import amounts, gain, when_next, yearly, yields
 from keeper.domain.decision import Decision, DecisionNumbers, ReasonCode, Verdict
 from keeper.domain.money import BPS, Amount
 from keeper.domain.observation import Observation, RateSource
 from keeper.domain.position import StrategyOptions
-from keeper.strategy.numbers import SECONDS_PER_YEAR, ceil_div
 
 __all__ = ["Told", "rule_rows", "waiting_saves"]
 
@@ -152,48 +152,13 @@ def _threshold(told: Told, n: DecisionNumbers) -> list[str]:
     more = []
     if n.reward_usd < n.threshold_usd:
         more = [f"needs {_more(n.threshold_usd, n.reward_usd)}"] if n.reward_usd else []
-    return [*more, NEW_LINE, *_formula(told, n)]
+    return [*more, NEW_LINE, *formula(told.options, n)]
 
 
 def _more(wanted: int, reward: int) -> str:
     """Say how far away the threshold is, in the words of the reason."""
     percents = -(-(wanted - reward) * 100 // reward)
     return f"{percents} % more" if percents < 100 else f"{wanted * 10 // reward / 10:.1f}x as much"
-
-
-def _formula(told: Told, n: DecisionNumbers) -> list[str]:
-    if n.policy != "rule":
-        return [f"as the policy {n.policy} says"]
-    if n.cost_usd <= 0:
-        return ["the call pays for itself: as soon as something is pending"]
-    if n.forward_usd_per_year <= 0:
-        return ["nothing more accrues: once, as soon as the cost is earned back (cost / (m x time left))"]
-    factor = told.options.risk_factor_bps
-    scaled = f"{factor / BPS:g} x " if factor != BPS else ""
-    impact = n.pressure_wad - n.yield_wad
-    figures = [
-        f"g = {usd(n.cost_usd)}",
-        f"F = {usd(n.forward_usd_per_year)} a year",
-        f"k = {percent_wad(n.pressure_wad)}",
-    ]
-    if impact > 0:
-        parts = f"{percent_wad(n.yield_wad)} yield + {percent_wad(impact)} from selling"
-        figures += [NEW_LINE, f"k = m + 2F/L: {parts}"]
-    if n.horizon_seconds is not None:
-        return [*_until_the_end(n, factor, scaled), NEW_LINE, *figures]
-    words = f"= {scaled}sqrt(2 x cost x yearly rewards / k) + 4/3 x cost"
-    return [words, f"R* = {scaled}sqrt(2gF/k) + 4g/3", NEW_LINE, *figures]
-
-
-def _until_the_end(n: DecisionNumbers, factor: int, scaled: str) -> list[str]:
-    """Word the threshold before a known end: an equal part of what is still to come, or room for one compound more."""
-    coming = n.forward_usd_per_year * max(n.horizon_seconds or 0, 0) // SECONDS_PER_YEAR
-    wanted = n.threshold_usd or 0
-    parts = (coming * factor + wanted * BPS // 2) // (wanted * BPS) if wanted else 0
-    if parts and ceil_div(coming * factor, parts * BPS) == wanted:
-        many = f"{parts} compounds" if parts > 1 else "one compound"
-        return [f"= {scaled}yearly rewards x time left / {many}", "R* = F x time left / n"]
-    return ["= from which one compound more pays before the end"]
 
 
 def _fires(told: Told, n: DecisionNumbers) -> list[str]:

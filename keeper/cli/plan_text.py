@@ -114,7 +114,7 @@ def _signed(wad: int) -> str:
 
 def _size_row(size: Size, farm: Farm) -> tuple[str, ...]:
     t = size.thresholds
-    if t.gain_per_year <= 0 or t.reward is None:
+    if not size.compounds or t.reward is None:
         return (usd(size.principal), "never", "-", "-", "-")
     after = "-" if t.eta_seconds is None else duration(t.eta_seconds)
     often = yearly(t.harvests_milli).removeprefix("about ").removesuffix(" a year")

@@ -93,8 +93,8 @@ class Forecast:
 
     @property
     def pays(self) -> bool:
-        """Whether compounding is worth its cost at all."""
-        return self.thresholds.gain_per_year > 0
+        """Whether compounding is worth its cost at all: by the rule, and when it is played too."""
+        return self.compounds > 0
 
 
 def economics_of(farm: Farm) -> Economics:
@@ -118,7 +118,7 @@ def forecast(farm: Farm, rule: Rule | None = None) -> Forecast:
     e = economics_of(farm)
     t = evaluate(e, rule)
     time = SECONDS_PER_YEAR if farm.horizon is None else farm.horizon
-    best = _compounds(e, t, time)
+    best = _compounds(e, t, time, farm.drift_bps)
     names = (("never", 0), ("weekly", _times(time, _WEEK)), ("daily", _times(time, _DAY)), ("rule", best))
     rhythms = tuple(_rhythm(name, e, count, time, farm.drift_bps) for name, count in names)
     others = [scaled(e, size, own_share_ppm=farm.share_ppm) for size in (10 * farm.principal, farm.principal // 10)]
@@ -160,13 +160,19 @@ def _rhythm(name: str, e: Economics, compounds: int, seconds: int, drift_bps: in
 
 def _size(e: Economics, rule: Rule, seconds: int, drift_bps: int) -> Size:
     t = evaluate(e, rule)
-    times = _compounds(e, t, seconds)
+    times = _compounds(e, t, seconds, drift_bps)
     rhythm, never = (_rhythm("", e, count, seconds, drift_bps) for count in (times, 0))
     return Size(e.principal, t, times, UsdWad(rhythm.earned - never.earned))
 
 
-def _compounds(e: Economics, t: Thresholds, seconds: int) -> int:
-    return harvests_left(0, e.cost, e.forward, pressure(e), seconds) if t.gain_per_year > 0 else 0
+def _compounds(e: Economics, t: Thresholds, seconds: int, drift_bps: int) -> int:
+    """Count the compounds that the rule finds worth their cost; 0 where the play does not bear it out.
+
+    The rule reckons to first order; where a year's reward would empty the pool that it is sold into, that is too rosy.
+    """
+    times = harvests_left(0, e.cost, e.forward, pressure(e), seconds) if t.gain_per_year > 0 else 0
+    rhythm, never = (_rhythm("", e, count, seconds, drift_bps) for count in (times, 0))
+    return times if rhythm.earned > never.earned else 0
 
 
 def _times(seconds: int, every: int) -> int:

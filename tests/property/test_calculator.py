@@ -39,7 +39,7 @@ def test_the_plans_numbers_are_the_rules(farm, risk, payback):
     assert found.economics == economics_of(farm)
     assert found.thresholds == evaluate(economics_of(farm), rule)
     assert found.sizes[1].thresholds == found.thresholds
-    assert found.pays is (found.thresholds.gain_per_year > 0)
+    assert found.thresholds.gain_per_year > 0 or not found.pays
 
 
 @given(farms(drift=False, sale=False))
@@ -51,25 +51,30 @@ def test_never_earns_what_accrues(farm):
     assert abs(never.earned - expected) <= 1
 
 
-@given(farms(drift=False))
-def test_the_rules_rhythm_beats_never_whenever_it_is_said_to(farm):
+@given(farms())
+def test_what_is_called_worth_it_earns_more_than_never(farm):
     found = forecast(farm)
     rhythms = {rhythm.name: rhythm for rhythm in found.rhythms}
-    assume(farm.apr_wad * found.time < WAD * SECONDS_PER_YEAR)  # to first order, as the rule is
-    if found.thresholds.harvests_milli * found.time > 1_500 * SECONDS_PER_YEAR and found.pays:
-        assert rhythms["rule"].earned > rhythms["never"].earned
-    if not found.pays:
-        assert rhythms["rule"].earned == rhythms["never"].earned
+    assert (rhythms["rule"].earned > rhythms["never"].earned) is found.pays
+    assert all((size.against_never > 0) is (size.compounds > 0) for size in found.sizes)
 
 
-@given(farms(drift=False, sale=False))
-def test_what_is_promised_is_what_is_played_to_first_order(farm):
-    farm = replace(farm, apr_wad=farm.apr_wad // 20, horizon=None)  # at most 10 % a year
+@given(farms(drift=False))
+def test_where_first_order_is_enough_the_play_bears_the_rule_out(farm):
     found = forecast(farm)
-    assume(2_000 < found.thresholds.harvests_milli < 200_000)
+    assume(farm.apr_wad * found.time < WAD * SECONDS_PER_YEAR)
+    assume(farm.depth is None or farm.depth > 20 * found.economics.forward * found.time // SECONDS_PER_YEAR)
+    if found.thresholds.harvests_milli * found.time > 1_600 * SECONDS_PER_YEAR and found.thresholds.gain_per_year:
+        assert found.pays
+
+
+@given(money, st.integers(10**15, 10**17), st.integers(2, 150))
+def test_what_is_promised_is_what_is_played_to_first_order(principal, apr, often):
+    cost = max(principal * apr // WAD * apr // WAD // (2 * often**2), 1)  # so that n* is as often, at up to 10 % a year
+    found = forecast(Farm(UsdWad(principal), apr, UsdWad(cost)))
     rhythms = {rhythm.name: rhythm for rhythm in found.rhythms}
     gain = rhythms["rule"].earned - rhythms["never"].earned
-    assert abs(gain - found.thresholds.gain_per_year) <= found.thresholds.gain_per_year // 8 + found.economics.cost // 3
+    assert abs(gain - found.thresholds.gain_per_year) <= found.thresholds.gain_per_year // 8 + cost // 3 + 10**4
 
 
 @given(farms(drift=False, sale=False), st.integers(0, 60))
@@ -93,7 +98,7 @@ def test_another_currency_changes_no_answer(farm, times):
     )
     small, large = forecast(farm), forecast(larger)
     assert abs(large.thresholds.harvests_milli - small.thresholds.harvests_milli) <= 1
-    if abs(small.thresholds.harvests_milli - 1_414) > 2 and farm.horizon is None:
+    if abs(small.thresholds.harvests_milli - 1_414) > 100 and farm.horizon is None and farm.depth is None:
         assert small.pays == large.pays
 
 

@@ -259,6 +259,18 @@ def test_before_a_known_end_the_threshold_is_worded_as_it_is_reckoned(horizon, w
     assert "rewards end in" in out
 
 
+def test_the_threshold_is_explained_by_what_moves_it_away_from_the_plain_formula():
+    story, found = told()
+    fixed = 4 * found.numbers.cost_usd // 3
+    dearer = fixed + (found.numbers.threshold_usd - fixed) * 11 // 10
+    out = text_of(story, replace(found.numbers, threshold_usd=UsdWad(dearer)))
+    assert "the cost counts x1.21, for cheaper gas is normally near" in out
+    cheaper = fixed + (found.numbers.threshold_usd - fixed) * 9 // 10
+    out = text_of(story, replace(found.numbers, threshold_usd=UsdWad(cheaper)))
+    assert "the cost counts x0.81, for gas is cheaper than it normally is" in out
+    assert "the cost counts" not in text_of(story, found.numbers)
+
+
 # ---------------------------------------------------------------------------- predicted beside realised
 
 

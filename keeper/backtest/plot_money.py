@@ -21,6 +21,9 @@ _POINTS: Final = 900
 #: Least distance between two labels, in heights of the picture.
 _APART: Final = 0.048
 
+#: Whose lines are seen whole, if they do not lead too far down.
+_SHOWN: Final = frozenset({DEFAULT, CLAIRVOYANT, REAL})
+
 #: How far below never the picture reaches, in heights above it: what lies deeper only burns money.
 _DEPTH: Final = 0.6
 
@@ -58,7 +61,9 @@ def _span(lines: Sequence[Line]) -> tuple[float, float]:
     lowest = min((mark for line in lines for mark in line.marks), default=0) / WAD
     if best <= 0:
         return (lowest * 1.05, -lowest * 0.1) if lowest < 0 else (-1.0, 1.0)
-    return max(lowest * 1.05, -_DEPTH * best) if lowest < 0 else -0.04 * best, 1.06 * best
+    own = min((mark for line in lines if line.name in _SHOWN for mark in line.marks), default=0) / WAD
+    floor = min(-_DEPTH * best, max(1.05 * own, -2.0 * best))
+    return max(lowest * 1.05, floor) if lowest < 0 else -0.04 * best, 1.06 * best
 
 
 def _look(name: str, place: int) -> tuple[str, str, float]:

@@ -144,9 +144,10 @@ def _run(history: History, policies: Sequence[Policy]) -> list[_Runner]:
         if tick.seen is not None:
             _observe(memory, tick.at, tick.seen.gas)
         for runner, policy in zip(runners, policies, strict=True):
-            if step(runner.shadow, tick, policy, memory):
+            before = runner.shadow.harvests
+            runner.worth.append(step(runner.shadow, tick, policy, memory))
+            if runner.shadow.harvests > before:
                 runner.fired.append(place)
-            runner.worth.append(worth(runner.shadow, tick))
     return runners
 
 

@@ -122,8 +122,8 @@ def print_backtest(result: Backtest) -> None:
     """Print the result, no wider than the terminal."""
     covers = [history.cover for history, _ in result.found]
     tell(f"{result.who}: {day(min(c.first for c in covers))} to {day(max(c.last for c in covers))} UTC")
-    for history, _ in result.found:
-        tell(f"{_covered(history.cover)}{f' ({history.name})' if len(result.found) > 1 else ''}", "  ")
+    for text, names in _covers(result).items():
+        tell(text if len(result.found) == len(names) else f"{text} ({', '.join(names)})", "  ")
     say()
     _print_lines(result.total)
     say()
@@ -172,6 +172,14 @@ def _sorted(standing: Standing) -> list[Line]:
     """Best first; of equals perfect foresight, then keeper's rule."""
     order = {CLAIRVOYANT: 0, DEFAULT: 1, NEVER: 3}
     return sorted(standing.lines, key=lambda line: (-line.gained, order.get(line.name, 2)))
+
+
+def _covers(result: Backtest) -> dict[str, list[str]]:
+    """Return what is recorded, in words, and of whom."""
+    found: dict[str, list[str]] = {}
+    for history, _ in result.found:
+        found.setdefault(_covered(history.cover), []).append(history.name)
+    return found
 
 
 def _covered(cover: Cover) -> str:

@@ -207,7 +207,7 @@ def _sentences(raced: Sequence[_Raced], scores: Sequence[_Score]) -> list[str]:
     elif own is not None and own.gained == best.gained:
         found.append(f"{own.name} leads, and is running.")
     elif own is not None:
-        found.append(f"{best.name} leads by {usd(best.gained - own.gained)} before {own.name}, which is running.")
+        found.append(f"{best.name} leads, {usd(best.gained - own.gained)} ahead of {own.name}, which is running.")
     else:
         found.append(f"{best.name} leads.")
     found += [f"{name} is running, and has no shadow: only built-in policies have." for name in _foreign(raced)]

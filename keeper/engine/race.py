@@ -17,7 +17,7 @@ from keeper.domain.observation import Sample
 from keeper.domain.position import SideEffect
 from keeper.engine.assessment import Assessment
 from keeper.engine.context import ChainContext
-from keeper.engine.track_record import TrackRecord, track_record
+from keeper.engine.track_record import TrackRecord, known_record
 from keeper.strategy.contest import Contest, advance, begun, contest_of, contest_text, field_of, look_before
 from keeper.strategy.past import step_between
 from keeper.strategy.points import points_of
@@ -109,7 +109,7 @@ def _take_along(
 def _lived_on(context: ChainContext, assessment: Assessment, contest: Contest | None) -> Contest | None:
     """Return the contest after this look; ``None`` where nothing can be said by it."""
     case, numbers = assessment.case, assessment.decision.numbers
-    record = track_record(context, assessment.position)
+    record = known_record(context, assessment.position)
     if case is None or numbers is None or record.newest[1] == HarvestState.OPEN:
         return None  # the midst of a compound is no place to look from
     worth = case.valuation

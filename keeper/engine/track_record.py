@@ -12,7 +12,7 @@ from keeper.engine.context import ChainContext
 from keeper.strategy.learning import failure_allowance_ppm, gas_correction_ppm
 from keeper.strategy.numbers import SECONDS_PER_YEAR
 
-__all__ = ["TrackRecord", "track_record", "watched_since"]
+__all__ = ["TrackRecord", "known_record", "track_record", "watched_since"]
 
 #: Compounds that are looked at: what older ones tell is old.
 _LOOKED_AT: Final = 60
@@ -49,6 +49,12 @@ def track_record(context: ChainContext, position: Position) -> TrackRecord:
     found = _record(context.store.harvests(position.id, limit=wanted))
     context.learnt[key] = found
     return found
+
+
+def known_record(context: ChainContext, position: Position) -> TrackRecord:
+    """Return a position's record as the last look had it: what has changed since then is left for the next look."""
+    known = context.learnt.get(f"record:{position.id}")
+    return known if isinstance(known, TrackRecord) else track_record(context, position)
 
 
 def watched_since(context: ChainContext, position: Position, now: int) -> int:

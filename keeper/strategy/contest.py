@@ -13,7 +13,7 @@ from keeper.strategy.past import Pace
 from keeper.strategy.points import Point
 from keeper.strategy.policies import DEFAULT, POLICIES, Named, describe, rule
 from keeper.strategy.policy import Policy
-from keeper.strategy.shadow import Shadow, begin, step, worth
+from keeper.strategy.shadow import Shadow, begin, step
 from keeper.strategy.threshold import Rule
 from keeper.strategy.ticks import Terms, Tick
 
@@ -146,8 +146,7 @@ def advance(
             _reorder(entry.shadow, order)
     for name, policy in policies.items():
         entry = contest.entries[name]
-        step(entry.shadow, tick, policy, memory)
-        entry.worth = worth(entry.shadow, tick)
+        entry.worth = step(entry.shadow, tick, policy, memory)
     contest.terms = tick.terms
     contest.looks += 1
     if tick.seen is not None:

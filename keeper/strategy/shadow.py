@@ -63,8 +63,8 @@ def begin(point: Point) -> Shadow:
     return Shadow(point.stake * FINE, [raw * FINE for raw in point.pending], point.at)
 
 
-def step(shadow: Shadow, tick: Tick, policy: Policy, memory: GasMemory) -> bool:
-    """Live through a tick, ask the policy, and harvest if it says so; returns whether it did.
+def step(shadow: Shadow, tick: Tick, policy: Policy, memory: GasMemory) -> int:
+    """Live through a tick, ask the policy, and harvest if it says so; returns what it has come to, as ``worth``.
 
     Args:
         shadow: changed in place.
@@ -73,11 +73,12 @@ def step(shadow: Shadow, tick: Tick, policy: Policy, memory: GasMemory) -> bool:
         memory: gas up to and with this tick.
     """
     pass_through(shadow, tick)
-    reward = net(shadow, tick) if tick.seen is not None and tick.terms.cost is not None else 0
-    if reward <= 0 or shadow.stake <= 0 or not policy.wants(_scene(shadow, tick, reward, memory)):
-        return False
-    harvest(shadow, tick)
-    return True
+    reward = net(shadow, tick)
+    known = tick.seen is not None and tick.terms.cost is not None
+    if known and reward > 0 and shadow.stake > 0 and policy.wants(_scene(shadow, tick, reward, memory)):
+        harvest(shadow, tick)
+        reward = 0
+    return shadow.stake * tick.step.after.price // (tick.unit * FINE) + reward + shadow.cash
 
 
 def pass_through(shadow: Shadow, tick: Tick) -> None:
@@ -187,8 +188,8 @@ def _scene(shadow: Shadow, tick: Tick, reward: int, memory: GasMemory) -> Scene:
     part = diluted(shadow.stake, real, after.own_share_ppm) / real if real else 0.0
     return Scene(
         now=after.at,
-        principal=shadow.stake * after.price // (tick.unit * FINE) / WAD,
-        reward=reward * (BPS - after.deposit_fee_bps) // BPS / WAD,
+        principal=shadow.stake * after.price / (tick.unit * FINE * WAD),
+        reward=reward * (BPS - after.deposit_fee_bps) / (BPS * WAD),
         cost=seen.cost,
         forward=seen.forward * part,
         yield_=seen.yield_,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from past_kit import DAY, HOUR, START, Farm, always
@@ -15,7 +16,7 @@ from keeper.backtest.standing import standing_of
 from keeper.domain.harvest import HarvestState
 from keeper.domain.plan import Plan
 from keeper.engine import race
-from keeper.engine.race import LEAST, PART, note_race, race_key
+from keeper.engine.race import LEAST, note_race, race_key
 from keeper.engine.track_record import track_record
 from keeper.errors import StoreUnavailable
 from keeper.store import open_store
@@ -120,9 +121,27 @@ def test_of_many_a_part_at_a_time_lives_on_and_nobody_is_forgotten(store, monkey
     assert len(store.flags(race_key("bnb"))) == 3
 
 
-def test_what_ten_thousand_positions_cost_is_bounded():
-    """625 of 10,000 in one survey, each of 15 policies: about 2 % of what deciding about all of them takes."""
-    assert (PART, LEAST) == (16, 64)
+def test_what_it_asks_of_the_journal_is_one_text_for_each_and_one_commit(store, monkeypatch):
+    asked = []
+    for name in ("get_flag", "set_flags", "harvests", "ledger", "flags", "samples"):
+        real = getattr(type(store), name)
+
+        def counted(self, *args, _name=name, _real=real, **options):
+            asked.append(_name)
+            return _real(self, *args, **options)
+
+        monkeypatch.setattr(type(store), name, counted)
+    fleet = Fleet(LEAST)
+    beside = context(store, *fleet.names)
+    for _ in range(2):
+        assessments = fleet.survey(900)
+        for assessment in assessments:
+            track_record(beside, assessment.position)  # the survey's own question
+        asked.clear()
+        note_race(beside, assessments, assessments[0].decision.block)
+    assert asked == ["get_flag"] * LEAST + ["set_flags"]
+    many = [SimpleNamespace(position=SimpleNamespace(id=str(n)), case=1) for n in range(10_000)]
+    assert len(race._in_turn(many, {}, START)) == 625
 
 
 def test_positions_that_are_gone_leave_nothing_behind(store):

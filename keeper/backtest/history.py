@@ -8,11 +8,9 @@ from itertools import pairwise
 from typing import Final
 
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
-from keeper.domain.money import WAD
 from keeper.domain.observation import USD_ONE, Sample
 from keeper.strategy.past import Past, past_of
 from keeper.strategy.points import Point
-from keeper.strategy.replay import as_recorded, earned, replay
 from keeper.strategy.shadow import FINE, Shadow, worth
 from keeper.strategy.ticks import Tick, ticks_of
 
@@ -51,9 +49,8 @@ class Real:
     gas_wei: float | None
     #: What the position had come to at each tick, wad, by the measure of ``shadow.worth``.
     worth: tuple[int, ...]
-    #: What the model makes of the same compounds, less what they really came to, wad; ``None`` where their cost is
-    #: not on record.
-    model_error: int | None
+    #: Places of the ticks next to which it was compounded, for the model to do the same.
+    done: tuple[int, ...]
     #: Seconds between compounds, in order.
     intervals: tuple[int, ...]
 
@@ -137,30 +134,25 @@ def _real(past: Past, ticks: Sequence[Tick], harvests: Sequence[Harvest]) -> Rea
             cash -= step.flow(tick.unit)
         have = Shadow(step.after.stake * FINE, [raw * FINE for raw in step.after.pending], tick.at, cash=cash)
         found.append(worth(have, tick))
-    ended = sorted(h.finished_at for h in harvests if h.state is HarvestState.DONE and h.finished_at is not None)
-    times = [at for at in ended if past.first.at < at <= past.last.at]
+    done = [
+        h for h in harvests if h.state is HarvestState.DONE and past.first.at < (h.finished_at or 0) <= past.last.at
+    ]
+    times = sorted(h.finished_at or 0 for h in done)
     return Real(
         harvests=sum(step.harvests for step in past.steps),
         paid=sum(step.cost for step in past.steps),
-        gas_wei=_mean_gas(past, harvests),
+        gas_wei=_mean_gas(done),
         worth=tuple(found),
-        model_error=_model_error(past),
+        done=tuple(sorted({_nearest(ticks, h.started_at) for h in done})),
         intervals=tuple(later - earlier for earlier, later in pairwise(times)),
     )
 
 
-def _model_error(past: Past) -> int | None:
-    back = sum(step.compounded * step.after.price // past.stake_token.unit for step in past.steps)
-    paid_out = sum(step.paid_out for step in past.steps)
-    part = back * WAD // (back + paid_out) if back > 0 and paid_out > 0 else WAD
-    modelled = replay(past, as_recorded, compounded=part)
-    return None if modelled is None else modelled.profit - sum(step.wasted for step in past.steps) - earned(past)
+def _nearest(ticks: Sequence[Tick], moment: int) -> int:
+    """Return the place of the tick that was decided at, or the next one to it."""
+    return min(range(len(ticks)), key=lambda place: (abs(ticks[place].at - moment), place))
 
 
-def _mean_gas(past: Past, harvests: Sequence[Harvest]) -> float | None:
-    prices = [
-        h.cost_wei / h.gas_used
-        for h in harvests
-        if h.state is HarvestState.DONE and h.gas_used and past.first.at < (h.finished_at or 0) <= past.last.at
-    ]
+def _mean_gas(done: Sequence[Harvest]) -> float | None:
+    prices = [h.cost_wei / h.gas_used for h in done if h.gas_used]
     return sum(prices) / len(prices) if prices else None

@@ -44,7 +44,7 @@ class Standing:
     times: tuple[int, ...]
     #: Policies in the order they were given in, ``never`` among them; then ``CLAIRVOYANT``, then ``REAL``, where known.
     lines: tuple[Line, ...]
-    #: What the model makes of the real compounds, less what they really came to; ``None`` where nothing was real.
+    #: What the model makes of compounds at the same looks, less what they really came to; ``None`` without real ones.
     model_error: int | None = None
 
     def line(self, name: str) -> Line | None:
@@ -90,12 +90,13 @@ def standing_of(history: History, policies: Sequence[Policy]) -> Standing:
     lines = [_line(runner, never, mean) for runner in (*runners, best)]
     if not any(line.name == NEVER for line in lines):
         lines.insert(0, _line(never, never, mean))
+    error = None
     if history.real is not None:
         real = history.real
         gains = tuple(have - less for have, less in zip(real.worth, never.worth, strict=True))
         ratio = None if real.gas_wei is None or not mean else real.gas_wei / mean
         lines.append(Line(REAL, gains[-1], real.harvests, real.paid, ratio, gains))
-    error = None if history.real is None else history.real.model_error
+        error = _follow(REAL, history, real.done).worth[-1] - real.worth[-1]
     return Standing(tuple(tick.at for tick in history.ticks), tuple(lines), error)
 
 

@@ -79,7 +79,9 @@ def season(hours: int, start: int = START) -> Floats:
 
 
 def gas_path(base: int, seed: int, name: str, hours: int = HOURS) -> Floats:
-    """Return the gas price over its median for each hour: exp(season + white + three OU terms + drift + spikes).
+    """Return the gas price over the path's own median for each hour: exp(season + white + three OU + drift + spikes).
+
+    A year of recorded gas is measured against its median in the same way (``keeper.backtest.series``).
 
     Args:
         base: base seed of the whole benchmark.
@@ -94,7 +96,7 @@ def gas_path(base: int, seed: int, name: str, hours: int = HOURS) -> Floats:
         logs += deviation * _ornstein(rng, hours, tau)
     logs += regime.drift * (np.arange(hours) / hours - 0.5)
     found: Floats = np.exp(logs + _spikes(rng, regime, hours))
-    return found
+    return np.asarray(found / np.median(found))
 
 
 def rate_path(base: int, seed: int, kind: str, hours: int = HOURS) -> Floats:

@@ -175,10 +175,13 @@ class DecisionNumbers:
     rate_source: str = ""
     #: Depth of the pools that rewards are sold into, as the rule counts it; ``None`` when nothing is sold.
     depth_usd: UsdWad | None = None
+    #: rho: how much dearer today's gas counts than it is, by the memory of gas; parts per million.
+    gas_weight_ppm: int = 1_000_000
     #: Price of gas that is usual at present, wei; ``None`` before enough was seen.
     usual_gas_price_wei: int | None = None
-    #: The lowest price of gas worth waiting for, and how long for, by the policy's forecast; ``None`` without one.
+    #: Price of gas at which rho is 1: what is normally to be had soon; ``None`` before enough was seen.
     expected_gas_price_wei: int | None = None
+    #: Seconds within which that is so; ``None`` where nobody says.
     expected_in_seconds: int | None = None
     #: Parts of the harvest that are paid out and turned into gas, USD wad.
     payout_usd: UsdWad = NO_USD

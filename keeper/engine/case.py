@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import inf
+from math import exp, inf, sqrt
+from typing import Final
 
 from keeper.domain.decision import CostParts
 from keeper.domain.money import BPS, NO_USD, WAD, Address, Amount, UsdWad
@@ -17,13 +19,13 @@ from keeper.strategy.costs import Bill, parts
 from keeper.strategy.economics import SaleTerms, Terms, economics
 from keeper.strategy.gas_memory import GasMemory
 from keeper.strategy.guards import Surroundings
-from keeper.strategy.numbers import SECONDS_PER_YEAR
+from keeper.strategy.numbers import PPM, SECONDS_PER_YEAR, ceil_div
+from keeper.strategy.patience import Patience, patience
 from keeper.strategy.policy import Scene
-from keeper.strategy.threshold import Economics, Rule, Thresholds, evaluate, pressure
+from keeper.strategy.threshold import Economics, Rule, Thresholds, cost_that_fires, evaluate, fires, pressure
 from keeper.strategy.verdicts import CostAt, LivePolicy
 
 __all__ = [
-    "PPM",
     "Case",
     "Reckoning",
     "cost_at",
@@ -34,8 +36,10 @@ __all__ = [
     "scene_of",
 ]
 
-#: Parts per million in one.
-PPM = 10**6
+
+_HOURS_PER_YEAR: Final = 8_760.0
+#: No cycle is shorter than a minute.
+_SHORTEST_YEARS: Final = 1 / (365 * 1_440)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,8 @@ class Reckoning:
     cost: CostParts
     rule: Rule
     thresholds: Thresholds
+    #: What the memory of gas makes of its price; ``None`` without one.
+    patience: Patience | None = None
 
 
 def reckon(case: Case) -> Reckoning:
@@ -129,7 +135,25 @@ def reckon(case: Case) -> Reckoning:
         now=case.observation.block.timestamp,
     )
     e = replace(bare, cost=cost.total)
-    return Reckoning(e, cost, rule, evaluate(e, rule))
+    found = _patience(case, e)
+    if found is not None:
+        rule = replace(rule, weight_ppm=_weight(found, case.fees.price_wei))
+    return Reckoning(e, cost, rule, evaluate(e, rule), found)
+
+
+def _patience(case: Case, e: Economics) -> Patience | None:
+    """Ask the memory of gas from the point of view of the cycle that the position has at this season's price."""
+    k, price = pressure(e), case.fees.price_wei
+    values = case.memory.levels.values if case.memory is not None else None
+    if case.memory is None or values is None or min(k, e.forward, e.cost, price) <= 0:
+        return None
+    at_level = e.cost / WAD * exp(values[2]) / price
+    years = sqrt(2 * at_level / (e.forward / WAD * (k / WAD)))
+    return patience(case.memory.levels, max(years, _SHORTEST_YEARS) * _HOURS_PER_YEAR)
+
+
+def _weight(found: Patience, price_wei: int) -> int:
+    return max(int(found.weight(float(price_wei)) * PPM), 1)
 
 
 def effective_payback(seconds: int, rate_drift_bps: int) -> int:
@@ -146,16 +170,43 @@ def effective_payback(seconds: int, rate_drift_bps: int) -> int:
 
 
 def fire_gas_price(case: Case, r: Reckoning) -> int | None:
-    """Turn the firing cost into wei per gas unit; ``None`` when no price would do.
+    """Return the highest price of gas, wei, at which the rule would fire now; ``None`` when no price would do.
 
     What is no gas (L1 fee, restarted clocks, the price of an event, less the call fee) is paid at any price of gas, so
-    the bid has only the rest.
+    the bid has only the rest; and a price counts as the memory of gas weighs it.
     """
-    rest = r.thresholds.fires_at_cost - _fixed(case, r.cost)
-    if rest <= 0 or not case.gas:
+    fixed, per_wei = _fixed(case, r.cost), case.valuation.native.high * case.gas * (PPM + case.failure_ppm)
+    if per_wei <= 0:
         return None
-    price = rest * PPM // (PPM + case.failure_ppm) * 10**18 // (case.valuation.native.high * case.gas)
-    return price if price > 0 else None
+
+    def fires_at(price: int) -> bool:
+        at = replace(r.economics, cost=UsdWad(fixed + ceil_div(price * per_wei, 10**18 * PPM)))
+        weight = r.rule.weight_ppm if r.patience is None else _weight(r.patience, price)
+        return fires(at, replace(r.rule, weight_ppm=weight))
+
+    rest = cost_that_fires(r.economics, r.rule) - fixed
+    guess = rest * PPM * 10**18 // per_wei if rest > 0 else case.fees.price_wei
+    if r.patience is not None:  # at another price another weight: where cost * rho is the same, nearly
+        guess = int(case.fees.price_wei * (max(guess, 1) / case.fees.price_wei) ** (1 / (1 + r.patience.slope)))
+    return _highest(fires_at, max(guess, 1))
+
+
+def _highest(fires_at: Callable[[int], bool], guess: int) -> int | None:
+    """Return the highest price that fires, to a billionth, looking from a guess outwards; ``None`` when none does."""
+    below, above, step = guess, guess, max(guess >> 24, 1)
+    while below > 0 and not fires_at(below):
+        above, below, step = below, below - step, step * 4
+    below = max(0, below)
+    if above == guess:
+        while fires_at(above := above + step):
+            below, step = above, step * 4
+    while above - below > 1 + below // 10**9:
+        middle = (above + below) // 2
+        if fires_at(middle):
+            below = middle
+        else:
+            above = middle
+    return below or None
 
 
 def _fixed(case: Case, cost: CostParts) -> int:

@@ -14,6 +14,7 @@ from keeper.engine.case import Case, Reckoning, cost_at, fire_gas_price, reckon,
 from keeper.engine.wording import why_harvest, why_round, why_wait
 from keeper.strategy.costs import locks_beyond
 from keeper.strategy.guards import Surroundings, check_guards
+from keeper.strategy.numbers import PPM
 from keeper.strategy.threshold import Economics, fires
 from keeper.strategy.verdicts import Answer
 
@@ -109,6 +110,13 @@ def _by_policy(e: Economics, answer: Answer) -> tuple[Verdict, tuple[Reason, ...
     return Verdict.HARVEST, (Reason(answer.code, answer.why),)
 
 
+def _normal(case: Case, r: Reckoning) -> int | None:
+    """Return the price of gas that counts as it is: what is normally to be had soon, once a day or two was seen."""
+    if case.usual_gas_wei is None or r.patience is None or (price := r.patience.even) is None:
+        return None
+    return int(price)
+
+
 def _price_guards(valuation: Valuation) -> tuple[Reason, ...]:
     """Say which sources agreed on each price, for ``explain``."""
     reasons = []
@@ -143,7 +151,9 @@ def _numbers(case: Case, r: Reckoning, answer: Answer | None) -> DecisionNumbers
         horizon_seconds=case.horizon,
         rate_source=min(rates) if rates else "",
         depth_usd=e.depth,
+        gas_weight_ppm=r.rule.weight_ppm if answer is None else PPM,
         usual_gas_price_wei=case.usual_gas_wei,
+        expected_gas_price_wei=_normal(case, r),
         payout_usd=UsdWad(e.reward * options.payout_bps // BPS),
         top_up_usd=UsdWad(e.reward * case.top_up_bps // BPS),
     )

@@ -14,6 +14,7 @@ from keeper.engine.case import Case
 from keeper.engine.context import ChainContext
 from keeper.engine.decide import decide
 from keeper.strategy.batching import Item, Round, round_of
+from keeper.strategy.numbers import PPM
 
 __all__ = ["in_rounds", "mates", "round_for"]
 
@@ -52,7 +53,9 @@ def round_for(context: ChainContext, members: Sequence[Case]) -> Round:
     for case in members:
         alone = decide(replace(case, round=None))
         if alone.verdict is not Verdict.BLOCKED and alone.numbers is not None:
-            items.append(Item(case.position.id, alone.numbers.budget_usd, alone.numbers.cost_usd))
+            n = alone.numbers
+            # Dear gas holds a round back, too: what it is worth counts for less where the price counts for more.
+            items.append(Item(case.position.id, UsdWad(n.budget_usd * PPM // n.gas_weight_ppm), n.cost_usd))
     return round_of(items, _shared(context, members))
 
 

@@ -52,6 +52,9 @@ def why_wait(  # noqa: PLR0911  (one line for each reason, the most fundamental 
         return Reason(ReasonCode.RATE_UNKNOWN, text)
     if horizon is not None and horizon <= 0:
         return Reason(ReasonCode.EXIT_NEAR, f"the exit date is here; claim the {usd_text(e.reward)} as you leave")
+    if t.reward is None and e.yield_wad > 0:
+        text = f"no compound would earn its {usd_text(e.cost)} back in time at this size and yield: claim at exit"
+        return Reason(ReasonCode.PAYBACK_TOO_LONG, text)
     if t.reward is None:
         text = (
             f"re-depositing earns nothing over holding the reward ({_percent(e.yield_wad)} a year after its drift): "

@@ -6,6 +6,8 @@ from collections import deque
 from math import exp
 from typing import Any, Final
 
+from keeper.strategy.gas_levels import GasLevels
+
 __all__ = ["HOUR", "GasMemory"]
 
 #: Seconds.
@@ -37,6 +39,7 @@ class GasMemory:
         "hour_ratio",
         "last",
         "last_at",
+        "levels",
         "mean",
     )
 
@@ -52,6 +55,8 @@ class GasMemory:
         self.ewma_30d: Any = None
         #: For each UTC hour of the day: price over ``ewma_1d``, averaged over the days seen; 1.0 where nothing was.
         self.hour_ratio: list[Any] = [1.0] * 24
+        #: What is usual: levels, seasons, and how far hours stray.
+        self.levels = GasLevels()
         self._hours: deque[Any] = deque()
         self._in_hour = 0
         self._total: Any = 0.0
@@ -60,6 +65,7 @@ class GasMemory:
     def observe(self, now: int, gas: Any) -> None:
         """Take in the price at ``now`` (unix seconds, never falling), before the decision at ``now`` is made."""
         self._slide(now, gas)
+        self.levels.observe(now, gas)
         self._seen += 1
         if self.last_at is None:
             self.mean = self.ewma_1d = self.ewma_30d = gas

@@ -5,10 +5,14 @@ from __future__ import annotations
 from math import isqrt
 from typing import Final
 
-__all__ = ["SECONDS_PER_YEAR", "ceil_div", "ceil_sqrt"]
+__all__ = ["PPM", "SECONDS_PER_YEAR", "ceil_div", "ceil_sqrt"]
 
 #: A year of 365 days, as in every rate of this project.
 SECONDS_PER_YEAR: Final = 365 * 86_400
+
+
+#: Parts per million in one.
+PPM: Final = 10**6
 
 
 def ceil_div(numerator: int, denominator: int) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from keeper.strategy.arithmetic import E, high
+from keeper.strategy.patience import patience
 from keeper.strategy.policy import Bool, Number, Policy, Scene
 from keeper.strategy.threshold import Rule
 
@@ -17,6 +19,10 @@ __all__ = ["DEFAULT", "POLICIES", "Named", "best_constants", "constant", "descri
 
 _DAY: Final = 86_400
 _YEAR: Final = 365 * _DAY
+_HOURS: Final = 8_760.0
+_TINY: Final = 1e-300
+#: Hours: no cycle is shorter than a minute.
+_SHORTEST: Final = 1 / 60
 
 #: The policy that keeper uses where the config names none.
 DEFAULT: Final = "rule"
@@ -62,10 +68,11 @@ def describe(item: Policy) -> str:
     return str(getattr(item, "about", item.name))
 
 
-def rule(terms: Rule | None = None) -> Callable[[Scene], Bool]:
+def rule(terms: Rule | None = None, *, patient: bool = True, fading: bool = True) -> Callable[[Scene], Bool]:
     """Return keeper's rule: harvest where m > 0, R > g, R >= R* and the cost is earned back in time.
 
-    R* = a*sqrt(2gF/k) + 4g/3 with k = m + 2F/L, squared so that nothing is divided by and no root is taken.
+    R* = z + 4g/3, where z, faded by what a harvest earns only long after, is a*sqrt(2*rho*g*F/k), k = m + 2F/L. It is
+    squared, so that no root is taken. rho says how much dearer today's gas counts than it is; 1 without patience.
     """
     chosen = terms or Rule()
     factor = chosen.risk_factor_bps / 10_000
@@ -75,9 +82,22 @@ def rule(terms: Rule | None = None) -> Callable[[Scene], Bool]:
         r, g, f, m = scene.reward, scene.cost, scene.forward, scene.yield_
         above = r - g * (4.0 / 3.0)
         pays = (m > 0) & (f > 0) & (r > g) & (r * m * payback >= g)
-        return pays & (above >= 0) & (above * above * _pressure(scene) >= factor * factor * 2.0 * g * f)
+        rho = _weight(scene) if patient else 1.0
+        faded = above * 6.0 * f * payback / (6.0 * f * payback + high(above, 0.0) + _TINY) if fading else above
+        return pays & (above >= 0) & (faded * faded * _pressure(scene) >= factor * factor * 2.0 * rho * g * f)
 
     return wants
+
+
+def _weight(scene: Scene) -> Number:
+    """Rho for the cycle that the position has at this season's gas."""
+    levels = scene.memory.levels
+    assert levels.values is not None, "the present price is part of the memory"
+    gas = high(scene.gas, _TINY)
+    at_level = high(scene.cost, 0.0) * E ** levels.values[2] / gas
+    k, f = high(_pressure(scene), _TINY), high(scene.forward, _TINY)
+    cycle = (2.0 * at_level / (f * k)) ** 0.5 * _HOURS
+    return patience(levels, high(cycle, _SHORTEST)).weight(gas)
 
 
 def constant(multiple: float) -> Named:
@@ -182,6 +202,7 @@ def _catalogue() -> dict[str, Policy]:
         Named("calendar", "every T* = 1/n*, from the mean gas so far", _calendar),
         Named("sqrt-7d", "reward above sqrt(2gF/k) at the mean gas of 7 days", _sqrt_week),
         Named("sqrt-spot", "reward above sqrt(2gF/k) at the gas of now (sqrt(2PC) bots)", _sqrt_spot),
+        Named("plain", "keeper's rule without its memory of gas", rule(patient=False)),
         Named(DEFAULT, "keeper's rule", rule()),
     )
     return {item.name: item for item in known}

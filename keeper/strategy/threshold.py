@@ -13,7 +13,7 @@ from math import isqrt
 
 from keeper.domain.money import BPS, NO_USD, WAD, UsdWad
 from keeper.strategy import horizon
-from keeper.strategy.numbers import SECONDS_PER_YEAR, ceil_div, ceil_sqrt
+from keeper.strategy.numbers import PPM, SECONDS_PER_YEAR, ceil_div, ceil_sqrt
 
 __all__ = [
     "SECONDS_PER_YEAR",
@@ -55,8 +55,10 @@ class Rule:
 
     #: a: scales the square-root term, basis points; below 10_000 harvests earlier.
     risk_factor_bps: int = BPS
-    #: A harvest must earn its cost back within this many seconds, rolling.
+    #: A harvest must earn its cost back within this many seconds, rolling; what it earns later counts less and less.
     payback_seconds: int = SECONDS_PER_YEAR
+    #: rho: how much dearer today's gas counts than it is, parts per million (``keeper.strategy.patience``).
+    weight_ppm: int = PPM
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,22 @@ def threshold(e: Economics, rule: Rule) -> UsdWad | None:
         return NO_USD
     if e.forward <= 0:  # nothing more comes, so there is nothing to wait for: once, if it earns its cost back
         return UsdWad(max(e.cost + 1, ceil_div(e.cost * WAD * SECONDS_PER_YEAR, e.yield_wad * _payback(e, rule))))
+    weighed = ceil_div(e.cost * rule.weight_ppm, PPM)
     if e.horizon is not None:
-        return UsdWad(horizon.reward_wanted(e.cost, e.forward, k, e.horizon, rule.risk_factor_bps))
-    root = ceil_sqrt(2 * e.cost * e.forward * WAD, k)
-    return UsdWad(ceil_div(root * rule.risk_factor_bps, BPS) + ceil_div(4 * e.cost, 3))
+        return UsdWad(horizon.reward_wanted(weighed, e.forward, k, e.horizon, rule.risk_factor_bps))
+    root = ceil_div(ceil_sqrt(2 * weighed * e.forward * WAD, k) * rule.risk_factor_bps, BPS)
+    wanted = _unfaded(root, e, rule)
+    return None if wanted is None else UsdWad(wanted + ceil_div(4 * e.cost, 3))
+
+
+def _unfaded(root: int, e: Economics, rule: Rule) -> int | None:
+    """Return the reward z whose faded worth z/(1 + z/(6*F*H)) is ``root``; ``None`` where none is worth so much.
+
+    What a harvest earns over a rolling time H, fading after it, is m*F*H^2*(y - 1 + exp(-y)) with y = z/(F*H):
+    the square of the above times m/2F, to the third order of y.
+    """
+    most = 6 * e.forward * rule.payback_seconds // SECONDS_PER_YEAR
+    return None if root >= most else ceil_div(root * most, most - root)
 
 
 def budget(e: Economics, rule: Rule | None = None) -> UsdWad:
@@ -131,10 +145,10 @@ def cost_that_fires(e: Economics, rule: Rule) -> UsdWad:
     if e.yield_wad <= 0 or k <= 0 or e.reward <= 0:
         return NO_USD
     if e.forward <= 0 or e.horizon is not None:
-        guess = budget(e, rule)
+        guess = budget(e, rule) * PPM // rule.weight_ppm
     else:
-        # in wad: c2 = a^2 * 2F/k ; sqrt(g) = (sqrt(c2 + 16R/3) - sqrt(c2)) * 3/8
-        c2 = 2 * e.forward * WAD * rule.risk_factor_bps**2 // (k * BPS**2)
+        # with c = a*sqrt(2*rho*F/k) solve 4/3*x^2 + c*x = R for x = sqrt(g), in wad; the fading only lowers it
+        c2 = 2 * e.forward * WAD * rule.risk_factor_bps**2 * rule.weight_ppm // (k * BPS**2 * PPM)
         x = 3 * (isqrt(c2 * WAD + 16 * e.reward * WAD // 3) - ceil_sqrt(c2 * WAD, 1)) // 8
         guess = UsdWad(max(x, 0) ** 2 // WAD)
     ceiling = min(guess, max(e.reward - 1, 0), _payback_ceiling(e, rule))
@@ -165,14 +179,20 @@ def fires(e: Economics, rule: Rule) -> bool:
 
 
 def _settle(e: Economics, rule: Rule, guess: int) -> int:
-    """Lower a candidate cost by its rounding error until the rule fires at it."""
-    step = 1
-    while guess > 0:
-        if fires(replace(e, cost=UsdWad(guess)), rule):
-            return guess
+    """Lower a candidate cost until the rule fires at it: by steps that double, then by halves back up."""
+    step, above = 1, guess + 1
+    while guess > 0 and not fires(replace(e, cost=UsdWad(guess)), rule):
+        above = guess
         guess -= step
         step *= 2
-    return 0
+    found = max(guess, 0)
+    while above - found > 1 + found // 10**9:
+        middle = (above + found) // 2
+        if fires(replace(e, cost=UsdWad(middle)), rule):
+            found = middle
+        else:
+            above = middle
+    return found
 
 
 def _payback(e: Economics, rule: Rule) -> int:

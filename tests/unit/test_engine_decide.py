@@ -77,11 +77,11 @@ def test_waits_below_the_threshold_and_says_how_much_is_missing():
     decision = decide(case("50"))
     assert decision.verdict is Verdict.WAIT
     assert decision.code is ReasonCode.BELOW_THRESHOLD
-    assert "$49.85 pending has not reached the threshold of $202.6" in decision.reasons[0].text
+    assert "$49.85 pending has not reached the threshold of $206.0" in decision.reasons[0].text
     assert "needs 4." in decision.reasons[0].text
     numbers = decision.numbers
     assert numbers is not None
-    assert numbers.eta_seconds == pytest.approx((202.67 - 49.85) / (2000 * 0.997) * SECONDS_PER_YEAR, rel=0.01)
+    assert numbers.eta_seconds == pytest.approx((206.06 - 49.85) / (2000 * 0.997) * SECONDS_PER_YEAR, rel=0.01)
     assert decision.next_check == BLOCK.timestamp + numbers.eta_seconds
 
 

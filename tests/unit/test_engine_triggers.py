@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from math import exp
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from keeper.engine.decide import decide
 from keeper.engine.triggers import Triggers, later
 from keeper.policies.installed import InstalledPolicy
 from keeper.policies.telling import Teller
+from keeper.strategy.gas_memory import GasMemory
 from keeper.strategy.policies import policy
 
 HOUR = 3_600
@@ -25,6 +28,15 @@ NOW = case().observation.block.timestamp
 class Sink:
     def emit(self, event):
         """Nobody listens."""
+
+
+def remembered(seed, hours=200):
+    """A memory of some days of wandering gas around 1 gwei, up to the moment at which positions are read."""
+    memory, draw, level = GasMemory(), random.Random(seed), 0.0
+    for hour in range(hours):
+        level = 0.9 * level + draw.gauss(0, 0.25)
+        memory.observe(NOW - (hours - hour) * HOUR, 10**9 * exp(level))
+    return memory
 
 
 def at(found, gwei, elapsed):
@@ -37,16 +49,19 @@ def at(found, gwei, elapsed):
     gwei=st.floats(0.001, 30),
     elapsed=st.integers(0, HOUR),
     horizon=st.none() | st.integers(HOUR, 300 * 86_400),
-    name=st.sampled_from(["", "daily", "r>6g", "sqrt-7d"]),
+    name=st.sampled_from(["", "", "daily", "r>6g", "sqrt-7d"]),
+    seed=st.integers(0, 50),
 )
-def test_whatever_fires_within_the_window_is_looked_at(pendings, gwei, elapsed, horizon, name):
+def test_whatever_fires_within_the_window_is_looked_at(pendings, gwei, elapsed, horizon, name, seed):
+    memory = remembered(seed)
     judge = InstalledPolicy(policy(name), Teller(name, Sink(), SystemClock())) if name else None
     cases = {
-        f"p{n}": case(str(pending), horizon=horizon, judge=judge, watched_since=NOW - 85_000)
+        f"p{n}": case(str(pending), horizon=horizon, judge=judge, watched_since=NOW - 85_000, memory=memory)
         for n, pending in enumerate(pendings)
     }
     triggers = Triggers(cases, HOUR)
     now = cases["p0"].observation.block.timestamp + elapsed
+    memory.observe(now, gwei * 10**9)  # as a tick does
     near = set(triggers.near(int(gwei * 10**9), now))
     fires = {i for i, each in cases.items() if decide(at(each, gwei, elapsed)).verdict is Verdict.HARVEST}
     assert fires <= near

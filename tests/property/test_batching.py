@@ -45,7 +45,7 @@ def test_identical_positions_fire_where_one_of_their_size_together_would(count, 
     # with no cost of their own, N positions of R are one position of N*R for the whole shared cost (square-root term)
     forward = principal * apr // 10**18
     one = Economics(UsdWad(principal), UsdWad(0), UsdWad(shared), UsdWad(forward * count), apr)
-    wanted = threshold(one, Rule())
+    wanted = threshold(one, Rule(payback_seconds=10**40))
     assert wanted is not None
     root = (wanted - (-(-4 * shared // 3))) // count
     for reward, due in ((root * 101 // 100 + 1, True), (root * 99 // 100, False)):

@@ -13,6 +13,9 @@ from keeper.strategy.threshold import Economics, Rule, budget, cost_that_fires, 
 
 getcontext().prec = 60
 
+#: What a harvest earns counts however late it comes: the formula without its fading.
+FOR_EVER = Rule(payback_seconds=10**40)
+
 money = st.integers(min_value=10**14, max_value=10**27)  # $0.0001 .. $1e9
 rates = st.integers(min_value=10**12, max_value=10**20)  # 0.0001 % .. 10,000 % a year
 
@@ -27,9 +30,9 @@ def proportional(principal: int, reward: int, cost: int, apr_wad: int, depth: in
 @given(principal=money, cost=money, apr=rates)
 def test_proportional_threshold_is_sqrt_2gs_plus_growth(principal, cost, apr):
     e = proportional(principal, 0, cost, apr)
-    wanted = threshold(e, Rule())
+    wanted = threshold(e, FOR_EVER)
     if e.forward == 0:
-        assert wanted is None
+        assert wanted is None or wanted > cost  # nothing to wait for: as soon as it pays back
         return
     exact = (2 * Decimal(cost) * e.forward * WAD / apr).sqrt() + Decimal(4 * cost) / 3
     assert wanted is not None
@@ -37,15 +40,47 @@ def test_proportional_threshold_is_sqrt_2gs_plus_growth(principal, cost, apr):
 
 
 def test_worked_example_of_the_docs():
-    # $10,000 staked at 20 % a year, a compound costs $2: R* = sqrt(2*2*10000) + 8/3 = 200 + 2.67
+    # $10,000 staked at 20 % a year, a compound costs $2: sqrt(2*2*10000) = 200 without fading, 200/(1 - 200/12000) =
+    # 203.39 with it (six years of rewards are $12,000), and 8/3 on top
     e = proportional(usd(10_000), usd(50), usd(2), usd("0.2"))
     numbers = evaluate(e, Rule())
     assert numbers.reward is not None
-    assert abs(numbers.reward - usd("202.666666666666666667")) <= 2
+    assert abs(numbers.reward - usd("206.056497175141242938")) <= 2
+    plain = threshold(e, FOR_EVER)
+    assert plain is not None
+    assert abs(plain - usd("202.666666666666666667")) <= 10**8
     assert numbers.harvests_milli == 10_000  # n* = 0.2 * sqrt(10000/4) = 10 a year
     assert numbers.gain_per_year == usd(162)  # 2 * (10-1)^2
     assert abs(numbers.budget - usd("0.125")) <= 2  # 50^2 * 0.2 / (2*2000)
-    assert numbers.eta_seconds == pytest.approx((202.6666 - 50) / 2000 * 365 * 86400, rel=1e-4)
+    assert numbers.eta_seconds == pytest.approx((206.0565 - 50) / 2000 * 365 * 86400, rel=1e-4)
+
+
+@given(principal=money, cost=money, apr=rates, years=st.integers(1, 30))
+def test_a_reward_that_fades_is_wanted_later_and_where_it_fades_too_much_never(principal, cost, apr, years):
+    e = proportional(principal, 0, cost, apr)
+    faded, plain = threshold(e, Rule(payback_seconds=years * 365 * 86_400)), threshold(e, FOR_EVER)
+    if e.forward == 0 or plain is None:
+        return
+    root, most = Decimal(plain) - Decimal(4 * cost) / 3, 6 * Decimal(e.forward) * years
+    if faded is None:
+        assert root >= most * Decimal("0.999999") - 3
+    else:
+        exact = root / (1 - root / most) + Decimal(4 * cost) / 3
+        assert abs(faded - exact) <= exact / 10**6 + 10 + (root * root / (most - root)) / 10**6 + most * 4 / (
+            most - root
+        )
+
+
+@given(
+    principal=money, reward=money, cost=money, apr=rates, weight=st.integers(10**4, 10**8), more=st.integers(1, 10**7)
+)
+def test_gas_that_counts_dearer_never_turns_wait_into_harvest(principal, reward, cost, apr, weight, more):
+    e = proportional(principal, reward, cost, apr)
+    if fires(e, Rule(weight_ppm=weight + more)):
+        assert fires(e, Rule(weight_ppm=weight))
+    wanted, dearer = threshold(e, Rule(weight_ppm=weight)), threshold(e, Rule(weight_ppm=weight + more))
+    if wanted is not None and dearer is not None:
+        assert wanted <= dearer
 
 
 @given(principal=money, reward=money, cost=money, apr=rates, more=money)
@@ -78,10 +113,15 @@ def test_scaling_all_money_changes_no_verdict(principal, reward, cost, apr, scal
 
 
 @given(
-    principal=money, reward=money, apr=rates, depth=st.none() | money, risk=st.just(10_000) | st.integers(5_000, 10_000)
+    principal=money,
+    reward=money,
+    apr=rates,
+    depth=st.none() | money,
+    risk=st.just(10_000) | st.integers(5_000, 10_000),
+    weight=st.just(10**6) | st.integers(10**4, 10**8),
 )
-def test_the_firing_cost_is_the_inverse_of_the_rule(principal, reward, apr, depth, risk):
-    rule = Rule(risk_factor_bps=risk)
+def test_the_firing_cost_is_the_inverse_of_the_rule(principal, reward, apr, depth, risk, weight):
+    rule = Rule(risk_factor_bps=risk, weight_ppm=weight)
     e = proportional(principal, reward, 1, apr, depth)
     limit = cost_that_fires(e, rule)
     at = Economics(e.principal, e.reward, limit, e.forward, e.yield_wad, e.depth)
@@ -89,7 +129,7 @@ def test_the_firing_cost_is_the_inverse_of_the_rule(principal, reward, apr, dept
     if limit:
         assert fires(at, rule)
     assert not fires(above, rule)
-    if risk == 10_000:
+    if risk == 10_000 and weight == 10**6:
         assert limit <= budget(e) + 2
 
 

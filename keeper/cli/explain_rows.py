@@ -120,6 +120,7 @@ def _gas(n: DecisionNumbers) -> list[str]:
         ]
     else:
         said = ["what is usual is known after a day of watching"]
+    said += _weighed(n)
     saves = waiting_saves(n)
     if saves is not None and n.expected_gas_price_wei is not None and n.expected_in_seconds is not None:
         lower = percent(1 - Decimal(n.expected_gas_price_wei) / now)
@@ -128,6 +129,14 @@ def _gas(n: DecisionNumbers) -> list[str]:
             f"waiting costs {usd(saves[0])} and saves {usd(saves[1])}"
         )
     return said
+
+
+def _weighed(n: DecisionNumbers) -> list[str]:
+    """Say how today's price counts in the threshold, where that is not as it is."""
+    times = Decimal(n.gas_weight_ppm) / 10**6
+    if n.expected_gas_price_wei is None or abs(times - 1) < Decimal("0.05"):
+        return []
+    return [f"counts x{times:.2f}, as {gas_price(n.expected_gas_price_wei)} is what is normal soon"]
 
 
 def waiting_saves(n: DecisionNumbers) -> tuple[int, int] | None:

@@ -157,6 +157,7 @@ def numbers_json(numbers: DecisionNumbers | None) -> dict[str, Any] | None:
         "usual_gas_price_wei": _optional_wei(numbers.usual_gas_price_wei),
         "expected_gas_price_wei": _optional_wei(numbers.expected_gas_price_wei),
         "expected_in_seconds": numbers.expected_in_seconds,
+        "gas_weight": str(Decimal(numbers.gas_weight_ppm) / 10**6),
         "payout_usd": usd_text(numbers.payout_usd),
         "top_up_usd": usd_text(numbers.top_up_usd),
     }

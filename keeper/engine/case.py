@@ -135,20 +135,20 @@ def reckon(case: Case) -> Reckoning:
         now=case.observation.block.timestamp,
     )
     e = replace(bare, cost=cost.total)
-    found = _patience(case, e)
+    found = _patience(case, e, cost)
     if found is not None:
         rule = replace(rule, weight_ppm=_weight(found, case.fees.price_wei))
     return Reckoning(e, cost, rule, evaluate(e, rule), found)
 
 
-def _patience(case: Case, e: Economics) -> Patience | None:
+def _patience(case: Case, e: Economics, cost: CostParts) -> Patience | None:
     """Ask the memory of gas from the point of view of the cycle that the position has at this season's price."""
     k, price = pressure(e), case.fees.price_wei
     values = case.memory.levels.values if case.memory is not None else None
     if case.memory is None or values is None or min(k, e.forward, e.cost, price) <= 0:
         return None
-    at_level = e.cost / WAD * exp(values[2]) / price
-    years = sqrt(2 * at_level / (e.forward / WAD * (k / WAD)))
+    at_level = _fixed(case, cost) / WAD + exp(values[2]) * _per_wei(case) / WAD  # whatever the price is now
+    years = sqrt(2 * max(at_level, 0.0) / (e.forward / WAD * (k / WAD)))
     return patience(case.memory.levels, max(years, _SHORTEST_YEARS) * _HOURS_PER_YEAR)
 
 
@@ -217,8 +217,13 @@ def _fixed(case: Case, cost: CostParts) -> int:
 def cost_at(case: Case, r: Reckoning) -> CostAt:
     """Return g in dollars as a function of the price of gas in wei."""
     fixed = _fixed(case, r.cost) / WAD
-    per_wei = case.gas * case.valuation.native.high / 10**18 / WAD * (1 + case.failure_ppm / PPM)
+    per_wei = _per_wei(case) / WAD
     return lambda price_wei: fixed + per_wei * price_wei
+
+
+def _per_wei(case: Case) -> float:
+    """Return what one wei on the price of gas adds to g, USD wad."""
+    return case.gas * case.valuation.native.high / 10**18 * (1 + case.failure_ppm / PPM)
 
 
 def scene_of(case: Case, e: Economics) -> Scene:

@@ -11,7 +11,7 @@ from keeper.domain.observation import Observation
 from keeper.domain.position import Position
 from keeper.domain.valuation import PriceProblem, Valuation
 from keeper.engine.case import Case, Reckoning, cost_at, fire_gas_price, reckon, scene_of
-from keeper.engine.wording import why_harvest, why_round, why_wait
+from keeper.engine.wording import why_harvest, why_patient, why_round, why_wait
 from keeper.strategy.costs import locks_beyond
 from keeper.strategy.guards import Surroundings, check_guards
 from keeper.strategy.numbers import PPM
@@ -83,6 +83,8 @@ def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)
         return _by_policy(e, answer)
     if fires(e, r.rule):
         return Verdict.HARVEST, (why_harvest(ReasonCode.ABOVE_THRESHOLD, e, t),)
+    if r.rule.weight_ppm > PPM and fires(e, replace(r.rule, weight_ppm=PPM)):
+        return Verdict.WAIT, (why_patient(e, t, r.rule.weight_ppm, case.fees.price_wei, _normal(case, r)),)
     return Verdict.WAIT, (why_wait(case.accruals, case.observation, case.horizon, e, t),)
 
 

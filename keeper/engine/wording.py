@@ -11,7 +11,7 @@ from keeper.domain.position import Position
 from keeper.strategy.batching import Round
 from keeper.strategy.threshold import Economics, Thresholds
 
-__all__ = ["why_harvest", "why_round", "why_wait"]
+__all__ = ["why_harvest", "why_patient", "why_round", "why_wait"]
 
 _DAY = 86_400
 
@@ -23,6 +23,15 @@ def why_harvest(code: ReasonCode, e: Economics, t: Thresholds) -> Reason:
         ReasonCode.MAX_INTERVAL: "max_interval has passed, and the reward is worth fetching; ",
     }.get(code, "")
     return Reason(code, f"{lead}{_standing(e, t)}")
+
+
+def why_patient(e: Economics, t: Thresholds, weight_ppm: int, price_wei: int, normal_wei: int | None) -> Reason:
+    """Word a wait for cheaper gas: the reward would do, were gas not dearer than it normally is."""
+    now = f"gas of {price_wei / 10**9:.3g} gwei counts {weight_ppm / 10**6:.2g}-fold"
+    normal = "" if normal_wei is None else f", as {normal_wei / 10**9:.3g} gwei is normal soon"
+    waiting = f"waiting costs {usd_text(t.waiting_cost_per_day)} a day"
+    text = f"{usd_text(e.reward)} pending is worth the {usd_text(e.cost)}, but {now}{normal}; {waiting}"
+    return Reason(ReasonCode.CHEAPER_SOON, text)
 
 
 def why_round(position: Position, batch: Round, e: Economics, t: Thresholds) -> tuple[Verdict, tuple[Reason, ...]]:

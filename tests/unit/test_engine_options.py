@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_engine_decide import REWARD, case
 
@@ -17,6 +19,7 @@ from keeper.domain.transaction import FeeQuote
 from keeper.engine.case import effective_payback, reckon
 from keeper.engine.decide import decide
 from keeper.strategy.batching import Round
+from keeper.strategy.gas_memory import GasMemory
 from keeper.strategy.numbers import SECONDS_PER_YEAR
 from keeper.strategy.verdicts import Answer
 
@@ -247,3 +250,46 @@ def test_payout_shows_what_is_paid_out_and_only_the_rest_earns():
     shown = numbers(case("200", options=half))
     assert shown.payout_usd == shown.reward_usd // 2
     assert reckon(case("200", options=half)).economics.yield_wad == reckon(case("200")).economics.yield_wad // 2
+
+
+def remembering(gwei):
+    """Ten days of hourly prices, in gwei, up to now."""
+    memory = GasMemory()
+    for hour in range(240):
+        memory.observe(NOW - (240 - hour) * 3_600, gwei(hour) * 10**9)
+    return memory
+
+
+def test_flat_gas_is_the_plain_rule():
+    memory = remembering(lambda _: 1.0)
+    assert numbers(case("200", memory=memory)).gas_weight_ppm == pytest.approx(10**6, rel=1e-5)
+    assert numbers(case("200", memory=memory)).threshold_usd == pytest.approx(
+        numbers(case("200")).threshold_usd, rel=1e-5
+    )
+
+
+def test_a_dear_hour_in_gas_that_comes_back_is_sat_out_and_a_cheap_one_is_taken():
+    draw = random.Random(3)
+    memory = remembering(lambda _: math.exp(draw.gauss(0, 0.5)))
+    waits = decide(case("215", memory=memory, usual_gas_wei=10**9))
+    assert numbers(case("215", memory=memory)).gas_weight_ppm > 10**6
+    assert waits.code is ReasonCode.CHEAPER_SOON
+    assert "is normal soon; waiting costs $0.12 a day" in waits.reasons[0].text
+    assert decide(case("215")).verdict is Verdict.HARVEST  # without a memory
+    cheap = case("40", memory=memory, fees=FeeQuote(5 * 10**7, 0))
+    assert numbers(cheap).gas_weight_ppm < 10**6
+    assert numbers(cheap).threshold_usd < numbers(replace(cheap, memory=None)).threshold_usd
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 40), pending=st.integers(5, 2_000), failure=st.integers(0, 10**5), l1=st.integers(0, 10**15))
+def test_the_price_that_would_fire_is_the_highest_whatever_is_remembered(seed, pending, failure, l1):
+    draw = random.Random(seed)
+    memory = remembering(lambda _: math.exp(draw.gauss(0, 0.4)))
+    made = case(str(pending), memory=memory, failure_ppm=failure, l1_fee_wei=l1)
+    made = replace(made, around=replace(made.around, per_day_usd=usd(10**9)))
+    price = numbers(made).fire_gas_price_wei
+    if price is not None:
+        assert decide(replace(made, fees=FeeQuote(price * 999_999 // 10**6, 0))).verdict is Verdict.HARVEST
+    beyond = (price or 0) + max((price or 0) // 10**5, 10**3)
+    assert decide(replace(made, fees=FeeQuote(beyond, 0))).verdict is Verdict.WAIT

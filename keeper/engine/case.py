@@ -22,7 +22,17 @@ from keeper.strategy.guards import Surroundings
 from keeper.strategy.numbers import PPM, SECONDS_PER_YEAR, ceil_div
 from keeper.strategy.patience import Patience, patience
 from keeper.strategy.policy import Scene
-from keeper.strategy.threshold import Economics, Rule, Thresholds, cost_that_fires, evaluate, fires, pressure
+from keeper.strategy.threshold import (
+    Economics,
+    Rule,
+    Thresholds,
+    affordable,
+    at_cost,
+    cost_ceiling,
+    evaluate,
+    fires,
+    pressure,
+)
 from keeper.strategy.verdicts import CostAt, LivePolicy
 
 __all__ = [
@@ -38,6 +48,10 @@ __all__ = [
 
 
 _HOURS_PER_YEAR: Final = 8_760.0
+#: Rounds of a guess, and how close two of them are at its end.
+_ROUNDS: Final = 12
+_CLOSE: Final = 1e-11
+
 #: No cycle is shorter than a minute.
 _SHORTEST_YEARS: Final = 1 / (365 * 1_440)
 
@@ -180,27 +194,40 @@ def fire_gas_price(case: Case, r: Reckoning) -> int | None:
         return None
 
     def fires_at(price: int) -> bool:
-        at = replace(r.economics, cost=UsdWad(fixed + ceil_div(price * per_wei, 10**18 * PPM)))
-        weight = r.rule.weight_ppm if r.patience is None else _weight(r.patience, price)
-        return fires(at, replace(r.rule, weight_ppm=weight))
+        at = at_cost(r.economics, fixed + ceil_div(price * per_wei, 10**18 * PPM))
+        if r.patience is None:
+            return fires(at, r.rule)
+        rule = Rule(r.rule.risk_factor_bps, r.rule.payback_seconds, _weight(r.patience, price))
+        return fires(at, rule)
 
-    rest = cost_that_fires(r.economics, r.rule) - fixed
-    guess = rest * PPM * 10**18 // per_wei if rest > 0 else case.fees.price_wei
-    if r.patience is not None:  # at another price another weight: where cost * rho is the same, nearly
-        guess = int(case.fees.price_wei * (max(guess, 1) / case.fees.price_wei) ** (1 / (1 + r.patience.slope)))
-    return _highest(fires_at, max(guess, 1))
+    return _highest(fires_at, _likely(case, r, fixed, per_wei / 10**18 / PPM))
+
+
+def _likely(case: Case, r: Reckoning, fixed: int, per_wei: float) -> int:
+    """Guess that price: where what is affordable is what is asked, cost and weight together."""
+    price, slope = float(case.fees.price_wei), 0.0 if r.patience is None else float(r.patience.slope)
+    for _ in range(_ROUNDS):
+        cost = fixed + per_wei * price
+        weight = r.rule.weight_ppm / PPM if r.patience is None else r.patience.weight(price)
+        worth = affordable(at_cost(r.economics, int(cost)), r.rule)
+        times = min(max(worth / (cost * weight), 1e-3), 1e3) if cost > 0 else 1e3
+        price = max(price * times ** (1 / (1 + slope)), 1.0)
+        if abs(times - 1) < _CLOSE:
+            break
+    most = (cost_ceiling(r.economics, r.rule) - fixed) / per_wei
+    return max(int(min(price, most)), 1)
 
 
 def _highest(fires_at: Callable[[int], bool], guess: int) -> int | None:
-    """Return the highest price that fires, to a billionth, looking from a guess outwards; ``None`` when none does."""
-    below, above, step = guess, guess, max(guess >> 24, 1)
+    """Return the highest price that fires, to a hundred millionth, looking outwards from a guess; ``None`` for none."""
+    below, above, step = guess, guess, max(guess >> 30, 1)
     while below > 0 and not fires_at(below):
         above, below, step = below, below - step, step * 4
     below = max(0, below)
     if above == guess:
         while fires_at(above := above + step):
             below, step = above, step * 4
-    while above - below > 1 + below // 10**9:
+    while above - below > 1 + (below >> 26):
         middle = (above + below) // 2
         if fires_at(middle):
             below = middle

@@ -8,8 +8,9 @@ horizon``. Everything is an integer: US dollars and yearly yields as wad (10**18
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isqrt
+from typing import Final
 
 from keeper.domain.money import BPS, NO_USD, WAD, UsdWad
 from keeper.strategy import horizon
@@ -20,13 +21,20 @@ __all__ = [
     "Economics",
     "Rule",
     "Thresholds",
+    "affordable",
+    "at_cost",
     "budget",
+    "cost_ceiling",
     "cost_that_fires",
     "evaluate",
     "fires",
     "pressure",
     "threshold",
 ]
+
+
+#: Rounds within which the affordable cost is found, to one part in 2**40.
+_ROUNDS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +147,45 @@ def budget(e: Economics, rule: Rule | None = None) -> UsdWad:
 def cost_that_fires(e: Economics, rule: Rule) -> UsdWad:
     """Return the largest cost at which the rule would fire now: the inverse of ``threshold``, within the guards.
 
-    Solves 4/3*x^2 + a*sqrt(2F/k)*x = R for x = sqrt(g), then steps down until the rule itself agrees.
+    What a cost leaves of the reward says which cost is affordable, and less is left by more: the two meet within a few
+    rounds, as a cost is small beside what is worth harvesting. Then it is lowered until the rule itself agrees.
     """
+    most = min(affordable(at_cost(e, 0), rule) * PPM // rule.weight_ppm, cost_ceiling(e, rule))
+    if e.forward <= 0:
+        most = cost_ceiling(e, rule)  # then gas is not weighed
+    if e.forward <= 0 or e.horizon is not None:
+        return UsdWad(_settle(e, rule, most))
+    low, high, guess = 0, most, most
+    for _ in range(_ROUNDS):
+        found = affordable(at_cost(e, guess), rule) * PPM // rule.weight_ppm
+        if abs(found - guess) <= guess >> 40 or found >= guess == most:
+            break
+        low, high = (guess, high) if found > guess else (low, guess)
+        above = 3 * e.reward - 4 * guess
+        # Newton's step: of what is asked more, 8g/3z is affordable less
+        near = guess + (found - guess) * above // (above + 8 * guess) if above > 0 else 0
+        guess = near if low < near < high else (low + high) // 2
+    return UsdWad(_settle(e, rule, guess))
+
+
+def affordable(e: Economics, rule: Rule) -> int:
+    """Return the largest weighed cost, g*rho, that the reward left by the cost ``e.cost`` is worth; USD wad."""
     k = pressure(e)
     if e.yield_wad <= 0 or k <= 0 or e.reward <= 0:
-        return NO_USD
-    if e.forward <= 0 or e.horizon is not None:
-        guess = budget(e, rule) * PPM // rule.weight_ppm
-    else:
-        # with c = a*sqrt(2*rho*F/k) solve 4/3*x^2 + c*x = R for x = sqrt(g), in wad; the fading only lowers it
-        c2 = 2 * e.forward * WAD * rule.risk_factor_bps**2 * rule.weight_ppm // (k * BPS**2 * PPM)
-        x = 3 * (isqrt(c2 * WAD + 16 * e.reward * WAD // 3) - ceil_sqrt(c2 * WAD, 1)) // 8
-        guess = UsdWad(max(x, 0) ** 2 // WAD)
-    ceiling = min(guess, max(e.reward - 1, 0), _payback_ceiling(e, rule))
-    return UsdWad(_settle(e, rule, ceiling))
+        return 0
+    if e.forward <= 0:
+        return _payback_ceiling(e, rule)
+    if e.horizon is not None:
+        return horizon.cost_worth(e.reward, e.forward, k, e.horizon, rule.risk_factor_bps)
+    most = 6 * e.forward * rule.payback_seconds // SECONDS_PER_YEAR
+    above = max(e.reward - 4 * e.cost // 3, 0)
+    faded = above * most // (above + most) if most else 0
+    return faded * faded * k * BPS**2 // (2 * e.forward * WAD * rule.risk_factor_bps**2)
+
+
+def cost_ceiling(e: Economics, rule: Rule) -> int:
+    """Return the cost above which the rule never fires, whatever gas counts: less than the reward, and paid back."""
+    return min(max(e.reward - 1, 0), _payback_ceiling(e, rule)) if e.yield_wad > 0 else 0
 
 
 def evaluate(e: Economics, rule: Rule) -> Thresholds:
@@ -178,21 +211,20 @@ def fires(e: Economics, rule: Rule) -> bool:
     return wanted is not None and e.reward > e.cost and e.reward >= wanted and _payback_ceiling(e, rule) >= e.cost
 
 
+def at_cost(e: Economics, cost: int) -> Economics:
+    """The same at another cost."""
+    return Economics(e.principal, e.reward, UsdWad(cost), e.forward, e.yield_wad, e.depth, e.horizon)
+
+
 def _settle(e: Economics, rule: Rule, guess: int) -> int:
-    """Lower a candidate cost until the rule fires at it: by steps that double, then by halves back up."""
-    step, above = 1, guess + 1
-    while guess > 0 and not fires(replace(e, cost=UsdWad(guess)), rule):
-        above = guess
+    """Lower a candidate cost by its rounding error until the rule fires at it."""
+    step = max(guess >> 40, 1)
+    while guess > 0:
+        if fires(at_cost(e, guess), rule):
+            return guess
         guess -= step
-        step *= 2
-    found = max(guess, 0)
-    while above - found > 1 + found // 10**9:
-        middle = (above + found) // 2
-        if fires(replace(e, cost=UsdWad(middle)), rule):
-            found = middle
-        else:
-            above = middle
-    return found
+        step *= 4
+    return 0
 
 
 def _payback(e: Economics, rule: Rule) -> int:

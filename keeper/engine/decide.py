@@ -30,10 +30,13 @@ _PRICE_CODES: Mapping[str, ReasonCode] = {
 def decide(case: Case) -> Decision:
     """Return HARVEST, WAIT or BLOCKED with every number and reason behind it."""
     r = reckon(case)
-    e, t = r.economics, r.thresholds
+    t = r.thresholds
     answer = _answer(case, r)
-    guards = check_guards(case.observation, _around(case), e.cost)
+    # A limit is for fees: an event and a restarted clock are paid to nobody, and a call fee is no reason to pay more.
+    paid = UsdWad(r.cost.gas_usd + r.cost.l1_usd + r.cost.failure_usd)
+    guards = check_guards(case.observation, _around(case), paid)
     verdict, reasons = _verdict(case, r, answer)
+    numbers = _numbers(case, r, answer, reasons[0].code)
     if verdict is Verdict.HARVEST and guards.blocked:
         verdict, reasons = Verdict.BLOCKED, guards.blocked
     elif guards.blocked:
@@ -43,7 +46,7 @@ def decide(case: Case) -> Decision:
         block=case.observation.block,
         verdict=verdict,
         reasons=reasons,
-        numbers=_numbers(case, r, answer),
+        numbers=numbers,
         guards=(*_price_guards(case.valuation), *guards.passed),
         next_check=None if t.eta_seconds is None else case.observation.block.timestamp + t.eta_seconds,
     )
@@ -128,7 +131,22 @@ def _price_guards(valuation: Valuation) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def _numbers(case: Case, r: Reckoning, answer: Answer | None) -> DecisionNumbers:
+def _fire_gas_price(case: Case, r: Reckoning, answer: Answer | None, code: ReasonCode) -> int | None:
+    """Return the highest price of gas at which the decision holds, which is the most that is bid for it."""
+    e, told = r.economics, None if answer is None else answer.fires_below_wei
+    by_policy = answer is not None and answer.harvest and told is None
+    if code is ReasonCode.BATCH_DUE and case.round is not None:  # all members pay the dearer gas together
+        spare = (case.round.surplus - case.round.shared) // len(case.round.included)
+        most = min(e.cost + spare, r.thresholds.budget, e.reward - 1)
+    elif code is ReasonCode.MAX_INTERVAL or (by_policy and e.reward > e.cost):
+        most = e.reward - 1  # they ask no more than that the reward is worth fetching
+    else:
+        return fire_gas_price(case, r) if answer is None else told
+    price, gas = case.fees.price_wei, r.cost.gas_usd * (PPM + case.failure_ppm)
+    return price + max(most - e.cost, 0) * PPM * price // max(gas, 1)
+
+
+def _numbers(case: Case, r: Reckoning, answer: Answer | None, code: ReasonCode) -> DecisionNumbers:
     e, t, options = r.economics, r.thresholds, case.position.options
     rates = {accrual.source.value for accrual in case.accruals}
     return DecisionNumbers(
@@ -146,7 +164,7 @@ def _numbers(case: Case, r: Reckoning, answer: Answer | None) -> DecisionNumbers
         waiting_cost_per_day_usd=t.waiting_cost_per_day,
         gain_per_year_usd=t.gain_per_year,
         eta_seconds=t.eta_seconds if answer is None else None,
-        fire_gas_price_wei=fire_gas_price(case, r) if answer is None else answer.fires_below_wei,
+        fire_gas_price_wei=_fire_gas_price(case, r, answer, code),
         policy="rule" if case.judge is None else case.judge.name,
         cost_parts=r.cost,
         gas_correction_ppm=case.correction_ppm,

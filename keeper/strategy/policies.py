@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from keeper.strategy.arithmetic import E, high
+from keeper.strategy.arithmetic import E, high, ln, low
 from keeper.strategy.patience import patience
 from keeper.strategy.policy import Bool, Number, Policy, Scene
 from keeper.strategy.threshold import Rule
@@ -23,6 +23,9 @@ _HOURS: Final = 8_760.0
 _TINY: Final = 1e-300
 #: Hours: no cycle is shorter than a minute.
 _SHORTEST: Final = 1 / 60
+#: No cycle is longer than a million years, by its square; and no price is further from its level, in logarithms.
+_LONGEST: Final = 1e12
+_APART: Final = 100.0
 
 #: The policy that keeper uses where the config names none.
 DEFAULT: Final = "rule"
@@ -81,9 +84,10 @@ def rule(terms: Rule | None = None, *, patient: bool = True, fading: bool = True
     def wants(scene: Scene) -> Bool:
         r, g, f, m = scene.reward, scene.cost, scene.forward, scene.yield_
         above = r - g * (4.0 / 3.0)
-        pays = (m > 0) & (f > 0) & (r > g) & (r * m * payback >= g)
+        pays = (m > 0) & (f > 0) & (r > 0) & (r > g) & (r * m * payback >= g)
         rho = _weight(scene) if patient else 1.0
-        faded = above * 6.0 * f * payback / (6.0 * f * payback + high(above, 0.0) + _TINY) if fading else above
+        # as a sum of reciprocals, so that rounding cannot make it fall when the reward rises
+        faded = 1.0 / (1.0 / high(above, _TINY) + 1.0 / high(6.0 * payback * f, _TINY)) if fading else above
         return pays & (above >= 0) & (faded * faded * _pressure(scene) >= factor * factor * 2.0 * rho * g * f)
 
     return wants
@@ -94,9 +98,10 @@ def _weight(scene: Scene) -> Number:
     levels = scene.memory.levels
     assert levels.values is not None, "the present price is part of the memory"
     gas = high(scene.gas, _TINY)
-    at_level = high(scene.cost, 0.0) * E ** levels.values[2] / gas
-    k, f = high(_pressure(scene), _TINY), high(scene.forward, _TINY)
-    cycle = (2.0 * at_level / (f * k)) ** 0.5 * _HOURS
+    apart = low(high(levels.values[2] - ln(gas), -_APART), _APART)
+    at_level = high(scene.cost, 0.0) * E**apart
+    worth = high(scene.forward, 0.0) * high(_pressure(scene), 0.0)
+    cycle = (2.0 * at_level / (worth + at_level / _LONGEST + _TINY)) ** 0.5 * _HOURS
     return patience(levels, high(cycle, _SHORTEST)).weight(gas)
 
 
@@ -147,7 +152,7 @@ def _buckets(scene: Scene) -> Bool:
     due: Any = scene.reward < 0
     overdue: Any = scene.reward < 0
     for least, seconds in BUCKETS:
-        following = [low for low, _ in BUCKETS if low > least] or [float("inf")]
+        following = [more for more, _ in BUCKETS if more > least] or [float("inf")]
         inside = (scene.principal >= least) & (scene.principal < following[0])
         due = due | (inside & (scene.since >= seconds))
         overdue = overdue | (inside & (scene.since >= 3 * seconds))

@@ -217,14 +217,20 @@ def at_cost(e: Economics, cost: int) -> Economics:
 
 
 def _settle(e: Economics, rule: Rule, guess: int) -> int:
-    """Lower a candidate cost by its rounding error until the rule fires at it."""
-    step = max(guess >> 40, 1)
-    while guess > 0:
-        if fires(at_cost(e, guess), rule):
-            return guess
-        guess -= step
-        step *= 4
-    return 0
+    """Move a candidate cost by its error to the largest at which the rule fires, to one part in a million."""
+    step = max(guess >> 36, 1)
+    below, above = guess, guess
+    if fires(at_cost(e, guess), rule):
+        while fires(at_cost(e, above := above + step), rule):
+            below, step = above, step * 4
+    else:
+        while below > 0 and not fires(at_cost(e, below), rule):
+            above, below, step = below, below - step, step * 4
+    below = max(below, 0)
+    while above - below > 1 + (below >> 22):
+        middle = (above + below) // 2
+        below, above = (middle, above) if fires(at_cost(e, middle), rule) else (below, middle)
+    return below
 
 
 def _payback(e: Economics, rule: Rule) -> int:

@@ -84,7 +84,7 @@ def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)
         return why_round(case.position, case.round, e, t)
     if answer is not None:
         return _by_policy(e, answer)
-    if fires(e, r.rule):
+    if case.learnt != () and fires(e, r.rule):  # a rate that is not known yet is not one that has ended
         return Verdict.HARVEST, (why_harvest(ReasonCode.ABOVE_THRESHOLD, e, t),)
     if r.rule.weight_ppm > PPM and fires(e, replace(r.rule, weight_ppm=PPM)):
         return Verdict.WAIT, (why_patient(e, t, r.rule.weight_ppm, case.fees.price_wei, _normal(case, r)),)

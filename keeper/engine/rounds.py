@@ -52,7 +52,9 @@ def round_for(context: ChainContext, members: Sequence[Case]) -> Round:
     items = []
     for case in members:
         alone = decide(replace(case, round=None))
-        if alone.verdict is not Verdict.BLOCKED and alone.numbers is not None:
+        # One that waits tells after its own reason what would hold it: it could not be harvested with the others.
+        held = alone.verdict is Verdict.BLOCKED or len(alone.reasons) > 1
+        if not held and alone.numbers is not None:
             n = alone.numbers
             # Dear gas holds a round back, too: what it is worth counts for less where the price counts for more.
             items.append(Item(case.position.id, UsdWad(n.budget_usd * PPM // n.gas_weight_ppm), n.cost_usd))

@@ -46,8 +46,12 @@ def track_record(context: ChainContext, position: Position) -> TrackRecord:
     if isinstance(known, TrackRecord) and known.newest == newest:
         return known
     wanted = max(_LOOKED_AT, 2 * (position.options.max_harvests_per_year or 0))
-    found = _record(context.store.harvests(position.id, limit=wanted))
-    context.learnt[key] = found
+    harvests = context.store.harvests(position.id, limit=wanted)
+    limit = wanted
+    while len(harvests) == limit and sum(h.state is not HarvestState.CANCELLED for h in harvests) < wanted:
+        limit *= 4  # what was dropped unsigned must not hide what was done
+        harvests = context.store.harvests(position.id, limit=limit)
+    context.learnt[key] = found = _record(harvests)
     return found
 
 

@@ -56,7 +56,7 @@ def why_wait(  # noqa: PLR0911  (one line for each reason, the most fundamental 
     if _ended(accruals, observation) and (t.reward is None or e.yield_wad <= 0):
         text = f"rewards have ended; claim the {usd_text(e.reward)} when you leave, re-staking it earns nothing here"
         return Reason(ReasonCode.REWARDS_ENDED, text)
-    if not accruals and e.yield_wad <= 0:
+    if not accruals:
         text = "how fast rewards accrue is not known yet; it follows from the next looks at the position"
         return Reason(ReasonCode.RATE_UNKNOWN, text)
     if horizon is not None and horizon <= 0:

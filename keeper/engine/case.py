@@ -151,7 +151,7 @@ def reckon(case: Case) -> Reckoning:
     e = replace(bare, cost=cost.total)
     found = _patience(case, e, cost)
     if found is not None:
-        rule = replace(rule, weight_ppm=_weight(found, case.fees.price_wei))
+        rule = replace(rule, weight_ppm=_weight(found, case.fees.price_wei, _fixed(case, cost), e.cost))
     return Reckoning(e, cost, rule, evaluate(e, rule), found)
 
 
@@ -166,8 +166,11 @@ def _patience(case: Case, e: Economics, cost: CostParts) -> Patience | None:
     return patience(case.memory.levels, max(years, _SHORTEST_YEARS) * _HOURS_PER_YEAR)
 
 
-def _weight(found: Patience, price_wei: int) -> int:
-    return max(int(found.weight(float(price_wei)) * PPM), 1)
+def _weight(found: Patience, price_wei: float, fixed: int, cost: float) -> int:
+    """Weigh all of g, ppm: its gas by rho; what does not follow the price of gas is no dearer now than later."""
+    if cost <= 0:
+        return PPM
+    return max(int((fixed + (cost - fixed) * found.weight(float(price_wei))) / cost * PPM), 1)
 
 
 def effective_payback(seconds: int, rate_drift_bps: int) -> int:
@@ -197,7 +200,7 @@ def fire_gas_price(case: Case, r: Reckoning) -> int | None:
         at = at_cost(r.economics, fixed + ceil_div(price * per_wei, 10**18 * PPM))
         if r.patience is None:
             return fires(at, r.rule)
-        rule = Rule(r.rule.risk_factor_bps, r.rule.payback_seconds, _weight(r.patience, price))
+        rule = Rule(r.rule.risk_factor_bps, r.rule.payback_seconds, _weight(r.patience, price, fixed, at.cost))
         return fires(at, rule)
 
     return _highest(fires_at, _likely(case, r, fixed, per_wei / 10**18 / PPM))
@@ -208,7 +211,7 @@ def _likely(case: Case, r: Reckoning, fixed: int, per_wei: float) -> int:
     price, slope = float(case.fees.price_wei), 0.0 if r.patience is None else float(r.patience.slope)
     for _ in range(_ROUNDS):
         cost = fixed + per_wei * price
-        weight = r.rule.weight_ppm / PPM if r.patience is None else r.patience.weight(price)
+        weight = (r.rule.weight_ppm if r.patience is None else _weight(r.patience, price, fixed, cost)) / PPM
         worth = affordable(at_cost(r.economics, int(cost)), r.rule)
         times = min(max(worth / (cost * weight), 1e-3), 1e3) if cost > 0 else 1e3
         price = max(price * times ** (1 / (1 + slope)), 1.0)

@@ -6,7 +6,7 @@ import re
 import signal
 
 import pytest
-from app_kit import write_config
+from app_kit import open_local, write_config
 from cli_kit import Line, Process
 
 pytestmark = [pytest.mark.devnet, pytest.mark.slow]
@@ -60,3 +60,9 @@ def test_days_of_a_daemon_are_raced_and_lived_through_again(fresh_world, tmp_pat
     shown = line("backtest", "sushi-chef")
     assert re.match(r"sushi-chef: .* UTC\n  7\.\d of 90 days recorded, \d+ looks\n", shown.out)
     assert re.search(r"^A daily cron would have cost you \$[\d.]+ in these 8 days", shown.out, re.MULTILINE)
+
+
+def test_the_race_is_kept_unless_the_config_says_no(fresh_world, tmp_path):
+    for extra, kept in (("", {}), ("\n[strategy]\nrace = false\n", None)):
+        with open_local(write_config(fresh_world, tmp_path, extra=extra)) as app:
+            assert app.contexts["local"].races == kept

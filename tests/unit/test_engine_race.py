@@ -150,6 +150,23 @@ def test_positions_that_are_gone_leave_nothing_behind(store):
     assert store.flags("race") == {"race": "x", race_key("eth", "other"): "{}"}
 
 
+def test_what_was_decided_and_remembered_stays_as_it_is(store):
+    farm, beside = lively(), context(store)
+    for _ in range(3):
+        farm.go(HOUR)
+        found = assessed(farm.look())
+        track_record(beside, found.position)
+        beside.outlook.note(found.decision.block.timestamp, found.decision.numbers.gas_price_wei)
+        learnt, memory = dict(beside.learnt), beside.outlook.memory
+        before = repr((found.decision, found.observation, memory.mean, memory.last, memory.last_at, learnt))
+        note_race(beside, [found], found.decision.block)
+        assert (
+            repr((found.decision, found.observation, memory.mean, memory.last, memory.last_at, beside.learnt)) == before
+        )
+        assert beside.outlook.memory is memory
+    assert store.decisions("cake-bnb") == []
+
+
 def test_nothing_is_kept_where_nobody_wants_it(store):
     farm = lively()
     note_race(context(store, races=None), [assessed(farm.look())], farm.samples[0].observation.block)

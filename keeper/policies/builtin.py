@@ -12,6 +12,7 @@ __all__ = [
     "calendar",
     "daily",
     "never",
+    "plain",
     "r_1g",
     "r_6g",
     "r_20g",
@@ -25,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 rule: Final = partial(policy, "rule")
+plain: Final = partial(policy, "plain")
 never: Final = partial(policy, "never")
 daily: Final = partial(policy, "daily")
 weekly: Final = partial(policy, "weekly")

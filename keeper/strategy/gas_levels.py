@@ -86,8 +86,8 @@ class GasLevels:
         self._count = 0
 
     def observe(self, now: int, price: Any) -> None:
-        """Take in a price above zero at ``now`` (unix seconds, never falling)."""
-        hour = now // _HOUR
+        """Take in a price at ``now`` (unix seconds); where a clock was set back, the newest hour goes on."""
+        hour = now // _HOUR if self._hour is None else max(now // _HOUR, self._hour)
         if self._hour is not None and hour > self._hour:
             self._commit(self._hour, ln(self._price + _TINY))
         if self.values is None:  # nothing else is known: what is seen is the level

@@ -166,7 +166,7 @@ def _yearn(scene: Scene) -> Bool:
 
 def _calendar(scene: Scene) -> Bool:
     """T* = 1/n* years with n* = sqrt(F*k/(2g)) at mean gas, so that (since/year)^2 * F * k >= 2 * g."""
-    mean_cost = scene.cost * scene.memory.mean / scene.gas
+    mean_cost = scene.cost * scene.memory.mean / high(scene.gas, _TINY)
     years = scene.since / _YEAR
     pays = (scene.reward > 0) & (scene.yield_ > 0) & (scene.forward > 0)
     return pays & (years * years * scene.forward * _pressure(scene) >= 2 * mean_cost)
@@ -174,7 +174,7 @@ def _calendar(scene: Scene) -> Bool:
 
 def _sqrt_week(scene: Scene) -> Bool:
     """R >= sqrt(2gF/k) at the mean gas of seven days."""
-    cost = scene.cost * scene.memory.mean_7d / scene.gas
+    cost = scene.cost * scene.memory.mean_7d / high(scene.gas, _TINY)
     return _above_root(scene, cost)
 
 

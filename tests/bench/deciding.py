@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,12 @@ _MANY, _MANY_MS = 10_000, 5.0
 
 #: Most that the core suite may take, s.
 _SUITE_S = 180.0
+
+#: Base seeds on which the gate must hold, and one that is told without judging. They were chosen after 0 to 5 had been
+#: seen, because the gate holds there: at 0, 4 and 5 it misses the bin n* 1.5, the worst cell, or both. So a pass guards
+#: against getting worse; it is no evidence of how good the rule is. All six stand in docs/explanation/how-good-is-it.md.
+_HELD = (1, 2, 3)
+_TOLD = (0,)
 
 
 def decisions() -> list[Row]:
@@ -37,16 +44,24 @@ def decisions() -> list[Row]:
 def suite() -> list[Row]:
     """Run the command as a person does, and tell what the gate says."""
     begun = time.perf_counter()
-    args = [sys.executable, "-m", "keeper", "bench", "policy", "--base-seed", "1", "--json"]
-    said = subprocess.run(args, capture_output=True, text=True, check=False)
+    first = _report(_HELD[0])
     took = time.perf_counter() - begun
-    report = json.loads(said.stdout)["reports"][0]
+    rows = [Row("D2", f"core suite, {first['cells']} cells, {first['years']:,} years", took, _SUITE_S, "s")]
+    rows.append(_gate(_HELD[0], first, 0))
+    rows += [_gate(base, _report(base, "--policy", DEFAULT), 0) for base in _HELD[1:]]
+    return [*rows, *(_gate(base, _report(base, "--policy", DEFAULT), None) for base in _TOLD)]
+
+
+def _report(base: int, *more: str) -> Any:
+    args = [sys.executable, "-m", "keeper", "bench", "policy", "--base-seed", str(base), "--json", *more]
+    said = subprocess.run(args, capture_output=True, text=True, check=False)
+    return json.loads(said.stdout)["reports"][0]
+
+
+def _gate(base: int, report: Any, most: int | None) -> Row:
     score = next(row["score"] for row in report["policies"] if row["name"] == DEFAULT)
-    missed = len(report["gate"]["missed"])
-    return [
-        Row("D2", f"core suite, {report['cells']} cells, {report['years']:,} years", took, _SUITE_S, "s"),
-        Row("D3", f"lines of the gate missed, score {score:.4f}", missed, 0, ""),
-    ]
+    name = f"lines of the gate missed, base seed {base}, score {score:.4f}"
+    return Row("D3", name, len(report["gate"]["missed"]), most, "")
 
 
 def _median(work, times: int) -> float:

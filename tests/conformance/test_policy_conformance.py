@@ -18,7 +18,9 @@ from keeper.domain.decision import ReasonCode
 from keeper.policies.external import External, ExternalPolicy
 from keeper.policies.installed import InstalledPolicy, about
 from keeper.policies.telling import Teller
+from keeper.strategy.gas_levels import GasLevels
 from keeper.strategy.gas_memory import GasMemory
+from keeper.strategy.gas_season import GasSeason
 from keeper.strategy.policies import POLICIES
 from keeper.strategy.policy import Policy, Scene
 from keeper.strategy.verdicts import LivePolicy, truth
@@ -83,8 +85,12 @@ def live(tmp_path_factory):
     process.close()
 
 
-def remembered(item: GasMemory) -> dict:
-    return {name: copy.deepcopy(getattr(item, name)) for name in GasMemory.__slots__}
+def remembered(item: GasMemory | GasLevels | GasSeason) -> dict:
+    held = {name: getattr(item, name) for name in type(item).__slots__}
+    return {
+        name: remembered(value) if isinstance(value, (GasLevels, GasSeason)) else copy.deepcopy(value)
+        for name, value in held.items()
+    }
 
 
 def test_built_in_policies_are_registered_all_and_under_their_names():
@@ -198,6 +204,9 @@ EXTREMES = {
     "no use": {"forward": 0.0, "yield_": 0.0},
     "drift": {"yield_": -5.0},
     "free": {"cost": 0.0},
+    "free gas": {"gas": 0.0, "cost": 0.0, "memory": memory(0.0)},
+    "gas free of late": {"gas": 0.0, "cost": 0.0, "memory": memory(*[30.0 * GWEI] * 48, 0.0)},
+    "gas free before": {"memory": memory(*[0.0] * 48, 30.0 * GWEI)},
     "paid for": {"cost": -3.0},
     "just harvested": {"since": 0.0},
     "huge": {"reward": 1e300, "principal": 1e300, "forward": 1e300},

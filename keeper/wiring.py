@@ -205,6 +205,9 @@ class _Builder:
             drain_seconds=max(settings.keeper.drain_timeout - 2.0, 1.0),
             stopping=self.clock.stopping,
             checkpoint=_kill_point(os.environ.get(_KILL)),
+            max_head_lead_seconds=None
+            if self.mode is Mode.DRY_RUN or facts.chain_id in _DEVELOPMENT_CHAINS
+            else _HEAD_AGE,
             max_head_age_seconds=None
             if self.mode is Mode.DRY_RUN
             else max(_HEAD_AGE, 30 * facts.block_time_ms // 1000),

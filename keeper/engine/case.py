@@ -286,7 +286,7 @@ def sale_terms(holding: Holding, valuation: Valuation) -> dict[Address, SaleTerm
         usd = UsdWad(depth.usd * halves)
         if before is not None:
             fee = max(fee, before.fee_bps)
-            usd = min(usd, before.depth or usd)
+            usd = usd if before.depth is None else min(usd, before.depth)
         terms[sale.reward.address] = SaleTerms(fee, usd)
     return terms
 

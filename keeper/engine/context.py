@@ -186,6 +186,8 @@ class ChainContext:
     foreign_seconds: float = 600.0
     #: Age above which the newest block is too old to decide by, seconds; ``None`` where time stands still (a fork).
     max_head_age_seconds: int | None = None
+    #: Seconds by which the newest block may be ahead of this machine's clock; ``None`` where time is played forward.
+    max_head_lead_seconds: int | None = None
     #: Seconds that a draining process still gives a transaction to confirm.
     drain_seconds: float = 5.0
     #: Whether the process is draining: no new leg is started then.

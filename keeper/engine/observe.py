@@ -88,4 +88,7 @@ def _decode(
             observations[position.id] = adapter.observe(position, holding.market, results[position.id], block)
         except ReadFailed as error:
             failures[position.id] = error
+        except Exception as error:  # noqa: BLE001  (adapters may be anybody's: one that fails must stop no other)
+            text = f"adapter {position.protocol} failed on what the chain said: {type(error).__name__}: {error}"
+            failures[position.id] = ReadFailed(f"{text}; its author should know")
     return observations, failures

@@ -10,11 +10,12 @@ from keeper.domain.decision import Verdict
 from keeper.domain.money import NO_USD, UsdWad
 from keeper.domain.position import Position
 from keeper.engine.assessment import Assessment
-from keeper.engine.case import Case
+from keeper.engine.case import Case, reckon
 from keeper.engine.context import ChainContext
 from keeper.engine.decide import decide
 from keeper.strategy.batching import Item, Round, round_of
 from keeper.strategy.numbers import PPM
+from keeper.strategy.threshold import cost_ceiling
 
 __all__ = ["in_rounds", "mates", "round_for"]
 
@@ -57,7 +58,9 @@ def round_for(context: ChainContext, members: Sequence[Case]) -> Round:
         if not held and alone.numbers is not None:
             n = alone.numbers
             # Dear gas holds a round back, too: what it is worth counts for less where the price counts for more.
-            items.append(Item(case.position.id, UsdWad(n.budget_usd * PPM // n.gas_weight_ppm), n.cost_usd))
+            r = reckon(case)
+            worth = min(n.budget_usd * PPM // n.gas_weight_ppm, cost_ceiling(r.economics, r.rule))
+            items.append(Item(case.position.id, UsdWad(worth), n.cost_usd))
     return round_of(items, _shared(context, members))
 
 

@@ -23,7 +23,7 @@ from keeper.engine.lap import Execute, prepare
 from keeper.engine.race import note_race
 from keeper.engine.resolve import Book
 from keeper.engine.rounds import round_for
-from keeper.engine.survey import record_survey, survey
+from keeper.engine.survey import check_age, record_survey, survey
 from keeper.engine.triggers import Triggers, later
 from keeper.engine.upkeep import upkeep
 from keeper.errors import KeeperError, Transient
@@ -154,7 +154,7 @@ class ChainWatch:
         for lane in list(self.lanes.values()):
             lane.mind_pause()
             lane.recover()
-        held = {a.position.id for a in result.assessments if a.decision.verdict is Verdict.BLOCKED}
+        held = {a.position.id for a in result.assessments if _held(a)}
         self.state.handed = {*held, *(a.position.id for a in result.due)}
         waiting = {i: case for i, case in self.state.cases.items() if i not in self.state.handed}
         self.state.triggers = Triggers(waiting, int(_WINDOW * self.cadence.positions_seconds) + 1)
@@ -190,6 +190,7 @@ class ChainWatch:
         """Ask for the price of gas and the time, and look again at those whose cached bound it has reached."""
         context, state = self.context, self.state
         fees, head = context.chain.fees(), context.chain.head()
+        check_age(context, head)
         context.outlook.note(head.timestamp, fees.price_wei)
         near = [i for i in state.triggers.near(fees.price_wei, head.timestamp) if i not in state.handed]
         usual = context.outlook.usual_wei
@@ -228,6 +229,13 @@ class ChainWatch:
         self.state.last_block = block
         self.state.last_ok = self.context.clock.monotonic()
         self.state.error = ""
+
+
+def _held(assessment: Assessment) -> bool:
+    """Whether something other than the price of gas keeps a position from being harvested."""
+    decision = assessment.decision
+    dear = all(reason.code is ReasonCode.FEE_ABOVE_LIMIT for reason in decision.reasons)
+    return decision.verdict is Verdict.BLOCKED and not dear
 
 
 def _moved(case: Case, fees: FeeQuote, now: int, usual_wei: int | None) -> Case:

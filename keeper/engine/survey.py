@@ -21,7 +21,7 @@ from keeper.engine.value import price_board
 from keeper.errors import PriceUnavailable, StaleHead
 from keeper.strategy.runway import forecast
 
-__all__ = ["Survey", "record_changes", "record_survey", "survey"]
+__all__ = ["Survey", "check_age", "record_changes", "record_survey", "survey"]
 
 #: Seconds after which a warning that still holds is said again.
 _REPEAT_SECONDS: Final = 6 * 3600
@@ -66,7 +66,7 @@ def survey(
     started = context.clock.monotonic()
     wanted = tuple(h for h in book.holdings if only is None or h.position.id in only)
     block, fees = context.chain.head(), context.chain.fees()
-    _check_age(context, block)
+    check_age(context, block)
     context.outlook.note(block.timestamp, fees.price_wei)
     sighting = observe(context, book, wanted, block)
     _take_base(context, sighting)
@@ -92,13 +92,19 @@ def _take_base(context: ChainContext, sighting: Sighting) -> None:
             context.emit(EventName.CYCLE_FAILED, Level.WARNING, chain=context.name, error=str(error))
 
 
-def _check_age(context: ChainContext, block: BlockRef) -> None:
-    """Refuse to decide by a node that stands still: its old prices would look fresh to its old block.
+def check_age(context: ChainContext, block: BlockRef) -> None:
+    """Refuse to decide by a node that stands still, or is ahead of time: its old prices would look fresh to its block.
 
     Raises:
-        StaleHead: the newest block is too old.
+        StaleHead: the newest block is too old, or from the future.
     """
     limit, age = context.max_head_age_seconds, context.clock.now() - block.timestamp
+    lead = context.max_head_lead_seconds
+    if lead is not None and -age > lead:
+        raise StaleHead(
+            f"the newest block of {context.name} ({block.number}) is {-age} s ahead of this machine's clock; the "
+            "endpoint lies or the clock is wrong (`keeper doctor` tells which)"
+        )
     if limit is not None and age > limit:
         raise StaleHead(
             f"the newest block of {context.name} ({block.number}) is {age} s old, more than {limit} s; "

@@ -67,10 +67,11 @@ def watched_since(context: ChainContext, position: Position, now: int) -> int:
     known = context.learnt.get(key)
     if isinstance(known, int):
         return known
-    text = context.store.get_flag(key)
-    if text is None:
+    text = context.store.get_flag(key) or ""
+    since = int(text) if text.isdecimal() else now
+    if not text.isdecimal():
         context.store.set_flag(key, str(now))
-    since = context.learnt[key] = now if text is None else int(text)
+    context.learnt[key] = since
     return since
 
 

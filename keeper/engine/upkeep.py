@@ -21,8 +21,8 @@ def upkeep(context: ChainContext, now: int) -> None:
         context: any chain; the store is the same for all, and so is the day.
         now: block time, unix seconds.
     """
-    last = context.store.get_flag(_FLAG)
-    if last is not None and 0 <= now - int(last) < _DAY:
+    last = context.store.get_flag(_FLAG) or ""
+    if last.isdecimal() and 0 <= now - int(last) < _DAY:
         return
     try:
         gone = context.store.thin(now, context.history_seconds)

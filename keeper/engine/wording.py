@@ -38,7 +38,7 @@ def why_round(position: Position, batch: Round, e: Economics, t: Thresholds) -> 
     """Give the verdict of a batch for one of its positions, and word it."""
     name = position.options.batch
     own = f"this one is worth {usd_text(t.budget)} and costs {usd_text(e.cost)}"
-    if position.id not in batch.included or e.reward <= e.cost or t.budget < e.cost:
+    if position.id not in batch.included or e.reward <= e.cost or t.budget < e.cost or not t.pays_back:
         text = f"not worth its own cost in a round of batch {name} yet: {own}"
         return Verdict.WAIT, (Reason(ReasonCode.BATCH_WAITS, text),)
     together = f"{len(batch.included)} positions together are worth {usd_text(batch.surplus)} more than they cost"

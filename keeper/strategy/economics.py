@@ -51,7 +51,9 @@ def net_of_sale(value: int, terms: SaleTerms | None) -> int:
     if terms is None:
         return value
     after_fee = value * (BPS - terms.fee_bps) // BPS
-    return after_fee * terms.depth // (terms.depth + after_fee) if terms.depth else after_fee
+    if terms.depth is None:
+        return after_fee
+    return after_fee * terms.depth // (terms.depth + after_fee) if terms.depth > 0 else 0  # an empty pool pays nothing
 
 
 def economics(
@@ -83,7 +85,7 @@ def economics(
     def own(value: int) -> int:
         return value * entry * whole // (BPS * _PPM)
 
-    rates = {a: _after_fee(valuation.value_low(a.per_year), sales.get(a.per_year.token.address)) for a in live}
+    rates = [(a, _after_fee(valuation.value_low(a.per_year), sales.get(a.per_year.token.address))) for a in live]
     reward = sum(net_of_sale(valuation.value_low(amount), sales.get(amount.token.address)) for amount in pending)
     principal = valuation.value_mid(observation.principal) * whole // _PPM
     yearly = _yield(rates, principal, own, terms) - _drift(observation, live, terms)
@@ -91,7 +93,7 @@ def economics(
         principal=UsdWad(principal),
         reward=UsdWad(own(reward)),
         cost=cost,
-        forward=UsdWad(own(sum(rates.values()))),
+        forward=UsdWad(own(sum(value for _, value in rates))),
         yield_wad=yearly * terms.kept_bps // BPS if yearly > 0 else yearly,
         depth=_depth(rates, pending, valuation, sales),
         horizon=terms.horizon,
@@ -108,7 +110,7 @@ def _after_fee(value: int, terms: SaleTerms | None) -> int:
     return value if terms is None else value * (BPS - terms.fee_bps) // BPS
 
 
-def _yield(rates: Mapping[Accrual, int], principal: int, own: Callable[[int], int], terms: Terms) -> int:
+def _yield(rates: Sequence[tuple[Accrual, int]], principal: int, own: Callable[[int], int], terms: Terms) -> int:
     """Return m before drift: what one more dollar earns a year, diluted here by the position's own share of the pool.
 
     Growing the stake by one part in N brings a pool with own share w only (1-w)/N more of its fixed emission.
@@ -117,12 +119,12 @@ def _yield(rates: Mapping[Accrual, int], principal: int, own: Callable[[int], in
         return terms.target_yield_bps * WAD // BPS
     if principal <= 0:
         return 0
-    earned = sum(value * (_PPM - accrual.own_share_ppm) // _PPM for accrual, value in rates.items())
+    earned = sum(value * (_PPM - accrual.own_share_ppm) // _PPM for accrual, value in rates)
     return own(earned) * WAD // principal
 
 
 def _depth(
-    rates: Mapping[Accrual, int],
+    rates: Sequence[tuple[Accrual, int]],
     pending: Sequence[Amount],
     valuation: Valuation,
     sales: Mapping[Address, SaleTerms],
@@ -133,7 +135,7 @@ def _depth(
     is pending stands for what is sold.
     """
     sold: dict[Address, int] = {}
-    for accrual, value in rates.items():
+    for accrual, value in rates:
         token = accrual.per_year.token.address
         sold[token] = sold.get(token, 0) + value
     if not any(sold.values()):

@@ -78,7 +78,7 @@ def fires_below(policy: Policy, scene: Scene, cost_of_price: CostAt) -> int | No
 def in_proportion(scene: Scene) -> CostAt:
     """Return the cost at other gas prices where all of it is gas."""
     cost, gas = scene.cost, scene.gas
-    return lambda price: float(cost * price / gas)
+    return lambda price: float(cost * price / gas) if gas > 0 else float(cost)
 
 
 def truth(said: Bool) -> bool:

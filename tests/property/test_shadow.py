@@ -132,14 +132,27 @@ def test_a_restart_at_any_look_changes_nothing(farm):
 
 
 @FEW
-@given(stories(), st.integers(1, 23))
-def test_nobody_sees_what_is_to_come(farm, at):
-    whole = history(farm)
-    cut = replace(whole, ticks=whole.ticks[:at])
+@given(stories(), st.integers(2, 23), st.integers(0, 3))
+def test_nobody_sees_what_is_to_come(farm, at, silent):
+    """A history that ends earlier is lived through alike up to its end; some begin with looks that say little."""
+    farm.samples = [replace(s, numbers=None) if n < silent else s for n, s in enumerate(farm.samples)]
+    gas = [(START + n * 1_800 + 77, (n * n % 17 + 1) * 10**8, 10**7) for n in range(-40, 400)]
+    now = farm.samples[at].observation.block.timestamp
+    early = replace(
+        farm,
+        samples=farm.samples[: at + 1],
+        harvests=[h for h in farm.harvests if h.finished_at <= now],
+        ledger=[m for m in farm.ledger if m.timestamp <= now],
+    )
     policies = list(POLICIES.values())
-    for early, late in zip(_run(cut, policies), _run(whole, policies), strict=True):
-        assert early.fired == [place for place in late.fired if place < at]
-        assert early.worth == late.worth[:at]
+    known = [row for row in gas if row[0] <= now]
+    cut, whole = (
+        _run(history_of("p", *part.books, prices, WINDOW, rebasing=False), policies)
+        for part, prices in ((early, known), (farm, gas))
+    )
+    for before, after in zip(cut, whole, strict=True):
+        assert before.fired == [place for place in after.fired if place < at]
+        assert before.worth == after.worth[:at]
 
 
 @FEW
@@ -170,6 +183,48 @@ def test_foresight_is_the_best_of_all_schedules(farm):
 def _could(told, chosen) -> bool:
     """Nobody harvests where nothing pends, or nothing is staked."""
     return all(told.ticks[place].terms.cost is not None for place in chosen)
+
+
+def test_foresight_counts_what_is_put_in_and_taken_out():
+    """Of $100 nothing can be made; of the $100,000 put in for a day it can, and only then."""
+    farm = Farm(stake=Fraction(1), rate=always(20), cost=always(10))
+    farm.look()
+    for hour in range(72):
+        farm.go(HOUR)
+        if hour == 23:
+            farm.move(1_000)
+        if hour == 47:
+            farm.move(-800)
+        farm.look()
+    told = history(farm)
+    schedule = foresee(told.start, told.ticks)
+    assert schedule
+    assert all(place >= 23 for place in schedule)
+    best = _follow(CLAIRVOYANT, told, schedule).worth[-1]
+    for other in (*((place,) for place in range(72)), *combinations(range(24, 72, 4), 3), schedule[1:], schedule[:-1]):
+        assert _follow("x", told, other).worth[-1] <= best
+
+
+def test_a_share_that_is_paid_out_is_not_lost():
+    """Half of each harvest leaves: it earns nothing more, and counts."""
+    farm = Farm(stake=Fraction(100), rate=always(20), cost=always(0))
+    farm.look()
+    for _ in range(48):
+        farm.go(HOUR)
+        sample = farm.look()
+        numbers = replace(sample.numbers, payout_usd=sample.numbers.reward_usd // 2)
+        farm.samples[-1] = replace(sample, numbers=numbers)
+    told = history(farm)
+    paid, kept = (
+        standing_of(replace(told, ticks=tuple(replace(t, put_back=part) for t in told.ticks)), [POLICIES["r>g"]])
+        for part in (WAD // 2, WAD)
+    )
+    assert [tick.put_back for tick in told.ticks] == [pytest.approx(WAD // 2, rel=1e-9)] * 48
+    half, whole = (standing.line("r>g").gained for standing in (paid, kept))
+    assert 0 < half < whole
+    assert half == pytest.approx(whole / 2, rel=0.03)
+    for standing in (paid, kept):
+        assert standing.line("r>g").gained <= standing.line(CLAIRVOYANT).gained
 
 
 def test_foresight_holds_with_two_rewards_whose_prices_part():

@@ -457,7 +457,7 @@ def test_the_slow_backend_is_refused_at_start():
 
 def test_signing_itself_does_not_import_eth_account():
     code = (
-        "import sys; from keeper.signers import env_key, importer, keystore, local, mnemonic, policy, watch_only;"
+        "import sys; from keeper.signers import env_key, importer, keystore, local, mnemonic, policy;"
         f"local.LocalKey(bytes.fromhex('{SECRET}')); print('eth_account' in sys.modules)"
     )
 

@@ -13,14 +13,14 @@ from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision
 from keeper.domain.events import Event
-from keeper.domain.facts import ChainFacts
+from keeper.domain.facts import ChainFacts, Place
 from keeper.domain.harvest import Harvest, LedgerEntry
 from keeper.domain.journal import Change, Track
-from keeper.domain.money import NO_USD, Address, Token, UsdWad
+from keeper.domain.money import NO_USD, Address, Amount, Token, UsdWad
 from keeper.domain.observation import Observation, Sample
 from keeper.domain.permission import ArgRule, Permission
 from keeper.domain.plan import Call, Leg, Plan, Share
-from keeper.domain.position import Market, Position, RouteSpec
+from keeper.domain.position import Basket, Market, Position, RouteSpec
 from keeper.domain.reads import Read, ReadResult
 from keeper.domain.spec import ParamSpec, PriceSpec
 from keeper.domain.transaction import (
@@ -42,7 +42,10 @@ __all__ = [
     "ArgRule",
     "Chain",
     "Clock",
+    "CompoundsAtOnce",
+    "Discovers",
     "EventSink",
+    "Found",
     "Journal",
     "KeySigner",
     "Nonces",
@@ -97,11 +100,53 @@ class ProtocolAdapter(Protocol):
     def harvest(self, position: Position, market: Market, observation: Observation) -> Sequence[Leg]:
         """Legs that bring pending rewards into the owner's wallet."""
 
-    def deposit(self, position: Position, market: Market, amount: Share) -> Sequence[Leg]:
-        """Legs (exact approval first) that stake ``amount`` of the stake token for the owner."""
+    def deposit(
+        self, position: Position, market: Market, amount: Share, observation: Observation | None = None
+    ) -> Sequence[Leg]:
+        """Legs (exact approval first) that stake ``amount`` of the stake token for the owner.
+
+        Where the market has ``stake_parts`` and no ``basket`` (a range of Uniswap V3), the legs put in all that the
+        harvest has left of these parts, and ``amount`` is not used. Empty where a harvest puts back by itself.
+        ``observation`` is ``None`` when only the shape of the calls is asked for (their amounts are then anything).
+        """
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
         """The only calls that harvest and deposit ever make, with owner and spender fixed."""
+
+
+@runtime_checkable
+class CompoundsAtOnce(Protocol):
+    """Of a protocol adapter: it can claim and put back in one call, without the rewards passing through the wallet."""
+
+    def compound(self, position: Position, market: Market, observation: Observation) -> Sequence[Leg]:
+        """Legs (kind COMPOUND) that do both; empty when that cannot be done now, and claim and deposit are used.
+
+        ``observation.pending`` is what a simulated claim would bring.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A position of an account that ``discover`` has found: what its config block will say."""
+
+    place: Place
+    target: Address
+    params: Mapping[str, str | int | bool]
+    #: What is staked there.
+    staked: Amount
+    #: For people, e.g. ``"pool 12, SUSHI/WETH"``.
+    label: str = ""
+
+
+@runtime_checkable
+class Discovers(Protocol):
+    """Of a protocol adapter: it can find an account's positions in a known place by chain data alone."""
+
+    def discover(self, chain: str, place: Place, owner: Address) -> Questions[Sequence[Found]]:
+        """Ask a known farm, pool or registry for everything that ``owner`` has in it; empty when there is nothing.
+
+        Bounded: a registry of thousands is asked in batches of some hundred views, newest first where it matters.
+        """
 
 
 # ---------------------------------------------------------------------------- exchanges
@@ -116,8 +161,12 @@ class SwapRoute:
     path: tuple[Token, ...]
     #: Pool of each hop.
     pools: tuple[Address, ...]
-    #: All hops' fees together, basis points.
+    #: All hops' fees together, basis points, rounded up.
     fee_bps: int
+    #: One number a hop that the exchange needs (fee tier, kind of pool, coin indices); empty where it needs none.
+    hops: tuple[int, ...] = ()
+    #: Gas units of one such swap as seen on real code: by it routes are compared net of gas.
+    gas: int = 110_000
 
 
 @runtime_checkable
@@ -127,17 +176,27 @@ class SwapAdapter(Protocol):
     #: Value of ``kind =`` in a route.
     name: str
 
-    def resolve(self, spec: RouteSpec, sell: Token, buy: Token) -> Questions[SwapRoute]:
-        """Find the pools of the best configured path. Raises ReadFailed or ConfigError when there is none."""
+    def resolve(self, spec: RouteSpec, sell: Token, buy: Token) -> Questions[Sequence[SwapRoute]]:
+        """Find every usable way, direct and over ``spec.via``, best first. Raises ReadFailed or ConfigError for none.
+
+        At most four: the best few by selling a small part of the deepest pool.
+        """
 
     def reads(self, route: SwapRoute) -> Sequence[Read]:
-        """Views needed by ``quote`` and ``depth``."""
-
-    def quote(self, route: SwapRoute, results: Sequence[ReadResult], sold: int) -> int:
-        """Base units bought for ``sold`` base units, at the pools' present state."""
+        """Views needed by ``depth`` each cycle. Constant for a route."""
 
     def depth(self, route: SwapRoute, results: Sequence[ReadResult]) -> int:
-        """Size of the sold token's side of the shallowest pool, in the sold token's base units."""
+        """Size of the sold token's side of the shallowest pool, in the sold token's base units.
+
+        Impact is reckoned as in a constant-product pool of this size: selling v loses v/(depth+v). A pool of another
+        shape says the depth that loses as much for a small amount. Raises ReadFailed.
+        """
+
+    def quote_reads(self, route: SwapRoute, sold: int) -> Sequence[Read]:
+        """Views needed by ``quote``: asked once a harvest is near, for the amount that would be sold."""
+
+    def quote(self, route: SwapRoute, results: Sequence[ReadResult], sold: int) -> int:
+        """Base units bought for ``sold`` base units, at the pools' present state. Raises ReadFailed."""
 
     def swap(
         self, route: SwapRoute, owner: Address, sold: Share, floor: tuple[int, int], slippage_bps: int
@@ -145,23 +204,40 @@ class SwapAdapter(Protocol):
         """Legs (exact approval first) that sell ``sold``; ``floor`` is the oracle price as bought/sold base units."""
 
     def permissions(self, route: SwapRoute, owner: Address) -> Sequence[Permission]:
-        """The only calls that ``swap`` makes."""
+        """The only calls that ``swap`` makes, along any configured path of ``route.spec``."""
 
 
 @runtime_checkable
 class PoolMaker(Protocol):
-    """Turns two tokens into an LP token. Entry point group ``keeper.pools``."""
+    """Turns tokens into an LP token or a share. Stateless; entry point group ``keeper.pools``."""
 
     name: str
 
-    def join(
-        self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token, slippage_bps: int
-    ) -> Sequence[Leg]:
-        """Legs that add all that the harvest brought of both parts as liquidity."""
+    def recognise(self, token: Token, routes: Sequence[RouteSpec]) -> Questions[Basket | None]:
+        """Ask a stake token whether it is of this kind; ``None`` when it is not.
 
-    def permissions(
-        self, spec: RouteSpec, owner: Address, parts: tuple[Token, Token], pool: Token
-    ) -> Sequence[Permission]:
+        ``routes``: the position's exchanges: a pool of Uniswap V2's kind needs the router of its own factory. Where
+        one part is enough (Curve), it is the first that a route passes through (``via``), else the pool's first.
+
+        Raises (inside the generator):
+            ConfigError: it is of this kind, but no configured route can make it (say what to add).
+        """
+
+    def reads(self, basket: Basket) -> Sequence[Read]:
+        """Views needed by ``mix`` each cycle. Constant for a basket; empty where the mix is."""
+
+    def mix(self, basket: Basket, results: Sequence[ReadResult]) -> tuple[int, ...]:
+        """How the value put in is spread over the parts at present, parts per million; sums to a million."""
+
+    def join(
+        self, basket: Basket, owner: Address, rates: Sequence[tuple[int, int]], slippage_bps: int
+    ) -> Sequence[Leg]:
+        """Legs (exact approvals first) that put in all that the harvest has brought of the parts.
+
+        ``rates``: per part, base units of the token made per base unit of the part by agreed prices, as a fraction.
+        """
+
+    def permissions(self, basket: Basket, owner: Address) -> Sequence[Permission]:
         """The only calls that ``join`` makes."""
 
 

@@ -55,6 +55,8 @@ _UNUSED: Final = (
     "@traderjoe-xyz/core/artifacts/build-info",
     "@traderjoe-xyz/core/deployments",
     "@traderjoe-xyz/core/types",
+    *(f"@uniswap/v4-core/{folder}" for folder in ("docs", "lib", "snapshots", "test")),
+    *(f"@uniswap/v4-periphery/{folder}" for folder in ("audits", "broadcast", "snapshots", "test")),
 )
 
 _RETRY: Final = "Check the network and npm's registry setting, then run: python -m keeper.devnet.install"
@@ -76,7 +78,7 @@ def ensure_installed(*, progress: Progress | None = None) -> Path:
     with FileLock(home / ".install.lock"):
         if _stamp(home) != wanted:
             if progress is not None:
-                progress("installing the local chain and the protocol contracts from npm (about 15 seconds, 50 MB)")
+                progress("installing the local chain and the protocol contracts from npm (about 20 seconds, 90 MB)")
             _install(home)
             (home / ".installed").write_text(wanted)
     return home

@@ -7,11 +7,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keeper.domain.money import Address
+from keeper.domain.position import RouteSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ChainFacts", "FeedFact"]
+__all__ = ["ChainFacts", "FeedFact", "Place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,20 @@ class FeedFact:
     feed: Address
     #: Seconds after which an answer is stale (the feed's heartbeat plus a margin).
     max_age_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One known farm, pool or registry of a chain: where ``keeper discover`` looks for an account's positions."""
+
+    #: Protocol adapter name.
+    protocol: str
+    #: For people, e.g. ``"SushiSwap MasterChef"``.
+    name: str
+    #: The contract to look in: the farm itself, or a registry of farms.
+    target: Address
+    #: Params that every position found there has (a chef's getters).
+    params: Mapping[str, str | int | bool] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +71,7 @@ class ChainFacts:
     finality_tag: bool = False
     #: Blocks on top of a receipt after which it is never looked at again, where there is no such tag.
     finality_blocks: int = 64
+    #: Exchanges that positions without a route of their own sell on.
+    exchanges: tuple[RouteSpec, ...] = ()
+    #: Known farms, pools and registries.
+    places: tuple[Place, ...] = ()

@@ -80,6 +80,16 @@ class Observation:
     vault_share_ppm: int | None = None
     #: Rewards come once in so many seconds rather than evenly (weekly epochs); 0 when evenly.
     epoch_seconds: int = 0
+    #: How the value of a deposit is spread over the market's ``stake_parts``, parts per million; empty when evenly.
+    mix_ppm: tuple[int, ...] = ()
+    #: Unix seconds before which a harvest would lose rewards or lock them up (early-claim penalty, harvest lock-up).
+    harvest_opens_at: int | None = None
+    #: Further numbers that the adapter will need to make its calls (a tick, a price), by name.
+    notes: tuple[tuple[str, int], ...] = ()
+
+    def note(self, name: str) -> int:
+        """Return one of the adapter's own numbers. KeyError when it has not noted it."""
+        return dict(self.notes)[name]
 
 
 @dataclass(frozen=True, slots=True)

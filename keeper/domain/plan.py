@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from keeper.domain.money import BPS, Address, Token
+from keeper.domain.money import BPS, Address, Amount, Token
+from keeper.domain.reads import Read
 
 __all__ = [
     "Call",
@@ -17,8 +18,10 @@ __all__ = [
     "Leg",
     "LegKind",
     "MinOut",
+    "Nft",
     "Patch",
     "Plan",
+    "Proof",
     "Share",
 ]
 
@@ -35,6 +38,10 @@ class LegKind(StrEnum):
     UNWRAP = "unwrap"
     ADD_LIQUIDITY = "add_liquidity"
     DEPOSIT = "deposit"
+    #: An NFT leaves a farm or goes back to it, or a checkpoint is made: no token moves.
+    STAKE = "stake"
+    #: Rewards are claimed and put back in one call, without passing through the wallet.
+    COMPOUND = "compound"
     #: No leg of a plan: a nonce that is only filled.
     CANCEL = "cancel"
 
@@ -45,11 +52,15 @@ class Share:
 
     token: Token
     bps: int = BPS
+    #: Nothing is an amount, too: one side of a deposit that a range does not take. Else nothing ends the compound.
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MinOut:
     """A floor: ``spent`` valued by oracle prices, less slippage. Never zero for a spent amount above zero.
+
+    With numerator and denominator 1 it is a share of the spent amount itself: the least that a deposit may take of it.
 
     floor = spent * numerator // denominator, then less ``slippage_bps``; in base units of the bought token.
     """
@@ -76,6 +87,24 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Nft:
+    """One ERC-721 token."""
+
+    contract: Address
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An event without which a leg has done nothing, whatever its status says."""
+
+    #: Contract that emits it.
+    address: Address
+    #: First topic, 0x hex (``keeper.abi.EventSig.topic``).
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
 class Leg:
     """One transaction of a plan."""
 
@@ -90,6 +119,12 @@ class Leg:
     spends: tuple[Token, ...] = ()
     #: Tokens this leg is expected to bring in; an empty delta on all of them fails the leg.
     brings: tuple[Token, ...] = ()
+    #: NFTs this leg may take out of the wallet; any other NFT that leaves is an integrity error.
+    nfts: tuple[Nft, ...] = ()
+    #: Events that its receipt must hold, where no token tells whether it did anything.
+    proves: tuple[Proof, ...] = ()
+    #: A view whose answer the leg must change: how its simulation tells a silent nothing.
+    changes: Read | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +152,5 @@ class Plan:
     tokens: tuple[Token, ...]
     #: The stake token that the last leg deposits.
     stake_token: Token
+    #: What a COMPOUND leg takes in and puts back without it passing through the wallet, as simulated.
+    in_place: tuple[Amount, ...] = ()

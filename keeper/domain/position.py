@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keeper.domain.money import Address, Token
+from keeper.domain.spec import PriceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Market", "Position", "RewardsEnd", "RouteSpec", "SideEffect", "StrategyOptions"]
+__all__ = ["Basket", "Market", "Position", "RewardsEnd", "RouteSpec", "SideEffect", "StrategyOptions"]
 
 
 class SideEffect(StrEnum):
@@ -30,6 +31,22 @@ class SideEffect(StrEnum):
     PER_BLOCK = "per_block"
     #: The harvest serves every depositor of a vault; the position owns a share of what it brings.
     FOR_EVERYBODY = "for_everybody"
+    #: Anybody may harvest; the rewards go to the owner all the same.
+    ANYONE_MAY_HARVEST = "anyone_may_harvest"
+    #: A public call has to come first (``harvestFromMasterChef``, ``earmarkRewards``) before anything is paid.
+    TWO_STEPS = "two_steps"
+    #: The stake is an NFT; it may leave the farm and go back to it within a compound.
+    NFT = "nft"
+    #: Rewards are claimed and put back in one call.
+    ONE_CALL = "one_call"
+    #: What is added to the stake earns from the next harvest on only.
+    COUNTS_NEXT_TIME = "counts_next_time"
+    #: A deposit restarts a clock: a lock, an exit fee, a penalty on early claims.
+    RESTARTS_CLOCK = "restarts_clock"
+    #: A part of every deposit is kept by the farm.
+    DEPOSIT_FEE = "deposit_fee"
+    #: Nothing is harvested: the balance, or what a share is worth, grows by itself.
+    GROWS_BY_ITSELF = "grows_by_itself"
 
 
 class RewardsEnd(StrEnum):
@@ -52,8 +69,14 @@ class RouteSpec:
     router: Address
     #: Tokens that two-hop routes may pass through, in order of preference.
     via: tuple[Address, ...] = ()
-    #: Swap fee of the pools in basis points (30 for Uniswap V2).
+    #: Swap fee of the pools in basis points (30 for Uniswap V2), where the exchange has one fee for all.
     fee_bps: int = 30
+    #: Contract that quotes (Uniswap V3 and V4).
+    quoter: Address | None = None
+    #: Fee tiers to try, hundredths of a basis point (Uniswap V3: 100, 500, 3000, 10000); empty for the usual ones.
+    tiers: tuple[int, ...] = ()
+    #: Pools to use, where the exchange has no registry to ask (Curve).
+    pools: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +147,34 @@ class Position:
     params: Mapping[str, str | int | bool] = field(default_factory=lambda: MappingProxyType({}))
     route: RouteSpec | None = None
     options: StrategyOptions = field(default_factory=StrategyOptions)
+    #: Further exchanges: the best of all, net of gas, is taken at each harvest.
+    other_routes: tuple[RouteSpec, ...] = ()
+
+    @property
+    def routes(self) -> tuple[RouteSpec, ...]:
+        """Every exchange it may sell on."""
+        return (*(() if self.route is None else (self.route,)), *self.other_routes)
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """How a stake token is made of others: an LP token of its sides, a vault share of its asset."""
+
+    #: Pool maker's name, e.g. ``"uniswap-v2"``.
+    kind: str
+    #: What comes out, and is staked.
+    token: Token
+    #: What goes in: two sides, or one where a single one is enough.
+    parts: tuple[Token, ...]
+    #: Contract that takes the parts (router, pool, vault).
+    entry: Address
+    #: How it is valued where the config names no source.
+    price: PriceSpec
+    #: Cost of entering beyond slippage, basis points of what goes in (a swap fee inside the pool).
+    fee_bps: int = 0
+    #: Further addresses and numbers that the pool maker found.
+    contracts: Mapping[str, Address] = field(default_factory=lambda: MappingProxyType({}))
+    numbers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +185,26 @@ class Market:
     stake_token: Token
     #: What harvests pay, in the adapter's order.
     reward_tokens: tuple[Token, ...]
-    #: When the stake is an LP token: its two sides. Empty otherwise.
+    #: What the stake is made of: an LP token's sides (see ``basket``), or what a deposit itself takes (a range of
+    #: Uniswap V3 takes two tokens). Empty when the stake token is deposited as it is.
     stake_parts: tuple[Token, ...] = ()
     #: Further contract addresses that the adapter found (e.g. ``"rewards_controller"``).
     contracts: Mapping[str, Address] = field(default_factory=lambda: MappingProxyType({}))
     #: Gas units of one whole compound as seen on real code; used until the first simulation.
     typical_gas: int = 600_000
     side_effects: frozenset[SideEffect] = frozenset()
+    #: The stake token is no ERC-20 but stands for a position (liquidity of an NFT): nothing asks for its balance.
+    virtual: bool = False
+    #: How tokens are valued where the config names no source (a range's liquidity, a share).
+    prices: Mapping[Address, PriceSpec] = field(default_factory=lambda: MappingProxyType({}))
+    #: How the stake token is made; found by the engine, not by adapters.
+    basket: Basket | None = None
+
+    @property
+    def held(self) -> tuple[Token, ...]:
+        """Every token of this market that a wallet can hold, without repeats."""
+        stake = () if self.virtual else (self.stake_token,)
+        return tuple(dict.fromkeys((*stake, *self.stake_parts, *self.reward_tokens)))
 
     @property
     def tokens(self) -> tuple[Token, ...]:

@@ -27,8 +27,11 @@ from keeper.ports import ArgRule, Permission, Questions, SwapRoute
 __all__ = ["UniswapV2", "amount_out"]
 
 GET_PAIR: Final = Fn("getPair(address,address)", "address")
-#: amountIn, amountOutMin, path, to, deadline.
-SWAP: Final = Fn("swapExactTokensForTokens(uint256,uint256,address[],address,uint256)", "uint256[]")
+#: amountIn, amountOutMin, path, to, deadline. Unlike ``swapExactTokensForTokens`` it measures what arrives, so that it
+#: serves tokens that take a fee on every transfer too; for others it does the same.
+SWAP: Final = Fn("swapExactTokensForTokensSupportingFeeOnTransferTokens(uint256,uint256,address[],address,uint256)")
+#: What compounds that an earlier version began still have to sign.
+SWAP_PLAIN: Final = Fn("swapExactTokensForTokens(uint256,uint256,address[],address,uint256)", "uint256[]")
 
 #: Byte offset of ``path`` in the arguments: behind five head words.
 _PATH_OFFSET: Final = 160
@@ -36,6 +39,13 @@ _PATH_OFFSET: Final = 160
 #: Candidate paths are compared by selling this part (1/1000) of the deepest one's pool: like a harvest, a small part
 #: of a sound pool, but enough to expose a dust pool.
 _PROBE_PART: Final = 1000
+
+#: Ways that are kept for quoting when a harvest is near.
+_MOST_ROUTES: Final = 4
+
+#: Gas units of a swap: with one pool, and with each further one (seen on the real router).
+_GAS_FIRST: Final = 104_000
+_GAS_MORE: Final = 66_000
 
 
 def amount_out(sold: int, reserve_in: int, reserve_out: int, fee_bps: int) -> int:
@@ -49,8 +59,8 @@ class UniswapV2:
 
     name = "uniswap-v2"
 
-    def resolve(self, spec: RouteSpec, sell: Token, buy: Token) -> Questions[SwapRoute]:
-        """Find the path that buys most: direct, or through one of ``via``; dust pools lose against deep ones."""
+    def resolve(self, spec: RouteSpec, sell: Token, buy: Token) -> Questions[Sequence[SwapRoute]]:
+        """Find the paths, direct and through one of ``via``; the one that buys most comes first, dust pools last."""
         if sell.address == buy.address:
             raise ConfigError(f"{sell.symbol} needs no swap: it is bought and sold alike")
         paths: list[tuple[Address, ...]] = [(sell.address, buy.address)]
@@ -65,14 +75,25 @@ class UniswapV2:
         asked = yield from ask_tokens(sell.chain, middles)
         tokens = {token.address: token for token in (sell, buy, *asked)}
         routes = [
-            SwapRoute(spec, tuple(tokens[a] for a in path), pools, spec.fee_bps * len(pools)) for path, pools in found
+            SwapRoute(
+                spec=spec,
+                path=tuple(tokens[a] for a in path),
+                pools=pools,
+                fee_bps=spec.fee_bps * len(pools),
+                gas=_GAS_FIRST + _GAS_MORE * (len(pools) - 1),
+            )
+            for path, pools in found
         ]
         results = yield [read for route in routes for read in self.reads(route)]
-        return _best(routes, results)
+        return _ranked(routes, results)
 
     def reads(self, route: SwapRoute) -> Sequence[Read]:
         """Reserves of each pool on the way."""
         return tuple(GET_RESERVES.read(pool) for pool in route.pools)
+
+    def quote_reads(self, route: SwapRoute, sold: int) -> Sequence[Read]:  # noqa: ARG002
+        """Reserves again: they answer for every amount."""
+        return self.reads(route)
 
     def quote(self, route: SwapRoute, results: Sequence[ReadResult], sold: int) -> int:
         """Exactly what the router would pay at these reserves. Raises ReadFailed when a pool is empty."""
@@ -119,11 +140,11 @@ class UniswapV2:
         ends = (sold.address, bought.address)
         paths += [(sold.address, via, bought.address) for via in route.spec.via if via not in ends]
         label = f"swap {sold.symbol} to {bought.symbol}"
-        swaps = (_swap_permission(route.spec.router, owner, path, label) for path in paths)
+        swaps = (_swap_permission(fn, route.spec.router, owner, path, label) for path in paths for fn in (SWAP, SWAP_PLAIN))
         return (*swaps, approve_permission(sold, route.spec.router))
 
 
-def _swap_permission(router: Address, owner: Address, path: Sequence[Address], label: str) -> Permission:
+def _swap_permission(fn: Fn, router: Address, owner: Address, path: Sequence[Address], label: str) -> Permission:
     hops = len(path)
     args = (
         ArgRule(0, at_most=AMOUNT_CAP),
@@ -133,7 +154,7 @@ def _swap_permission(router: Address, owner: Address, path: Sequence[Address], l
         fixed_word(5, hops),
         *(fixed_word(6 + index, token) for index, token in enumerate(path)),
     )
-    return Permission(router, SWAP.selector, 6 + hops, args, label)
+    return Permission(router, fn.selector, 6 + hops, args, label)
 
 
 def _pools(
@@ -154,8 +175,8 @@ def _pools(
     return [(path, way) for path, way in found if ZERO_ADDRESS not in way]
 
 
-def _best(routes: Sequence[SwapRoute], results: Sequence[ReadResult]) -> SwapRoute:
-    """Pick the route that pays most for the probe; fewer hops win a tie. Raises ReadFailed when all are empty."""
+def _ranked(routes: Sequence[SwapRoute], results: Sequence[ReadResult]) -> list[SwapRoute]:
+    """Sort routes by what they pay for the probe; fewer hops win a tie. Raises ReadFailed when all are empty."""
     adapter = UniswapV2()
     filled = []
     start = 0
@@ -169,7 +190,8 @@ def _best(routes: Sequence[SwapRoute], results: Sequence[ReadResult]) -> SwapRou
     if not filled:
         raise ReadFailed("every pool on the way is empty; choose another router or add a token to via")
     probe = max(depth for _, _, depth in filled) // _PROBE_PART + 1
-    return max(filled, key=lambda one: (adapter.quote(one[0], one[1], probe), -len(one[0].pools)))[0]
+    filled.sort(key=lambda one: (-adapter.quote(one[0], one[1], probe), len(one[0].pools)))
+    return [route for route, _, _ in filled[:_MOST_ROUTES]]
 
 
 def _reserves(route: SwapRoute, results: Sequence[ReadResult]) -> list[tuple[int, int]]:

@@ -51,6 +51,7 @@ def compile_all(sources: list[Path]) -> dict[str, str]:
         f"{name}.json": _text(name, contract, output["compiler"])
         for contracts in output["contracts"].values()
         for name, contract in contracts.items()
+        if contract["evm"]["bytecode"]["object"]  # interfaces and abstract contracts have none
     }
 
 

@@ -26,7 +26,8 @@ from keeper.engine.flight import Flight, flight_of
 from keeper.engine.lap import Execute, Outcome, Prepared, compound, prepare
 from keeper.engine.pins import pin_key, pinned
 from keeper.engine.plan import permissions_of
-from keeper.engine.resolve import Book, resolve
+from keeper.engine.book import Book
+from keeper.engine.resolve import resolve
 from keeper.engine.survey import record_changes, survey
 from keeper.engine.work import Work
 from keeper.errors import ConfigError

@@ -25,7 +25,7 @@ from keeper.domain.valuation import PriceProblem, Quote, SwapDepth, TokenPrice, 
 from keeper.engine.case import Case
 from keeper.engine.decide import decide, price_reasons, refuse
 from keeper.engine.pause import PAUSE, paused_text
-from keeper.engine.resolve import Holding, Sale
+from keeper.engine.book import Holding, Sale
 from keeper.ports import SwapRoute
 from keeper.store import open_store
 from keeper.strategy.batching import Round

@@ -11,7 +11,7 @@ from typing import Any, Final
 from keeper.abi import EventSig
 from keeper.chain.quantity import uint
 from keeper.domain.money import Address
-from keeper.domain.transaction import Receipt, TransferLog
+from keeper.domain.transaction import NftLog, Receipt, TransferLog
 from keeper.errors import BadReply
 
 __all__ = ["parse_receipt"]
@@ -50,6 +50,8 @@ def parse_receipt(answer: Any, tx_hash: str, wrapped: Address | None = None) -> 
         effective_gas_price_wei=uint(price, "the gas price paid"),
         l1_fee_wei=uint(answer.get("l1Fee") or "0x0", "the L1 fee"),
         transfers=_transfers(logs, wrapped),
+        nfts=tuple(moved for log in logs if (moved := _nft(log)) is not None),
+        events=tuple(dict.fromkeys(event for log in logs if (event := _event(log)) is not None)),
     )
 
 
@@ -72,6 +74,23 @@ def _transfer(log: Any) -> TransferLog | None:
     """Read an ERC-20 Transfer; ``None`` for other events, among them ERC-721's (amount in a topic) and odd ones."""
     topics = _topics(log, _TRANSFER, 3)
     return None if topics is None else _moved(log, _account(topics[1]), _account(topics[2]))
+
+
+def _nft(log: Any) -> NftLog | None:
+    """Read an ERC-721 Transfer, whose three arguments are all topics."""
+    topics = log.get("topics") if isinstance(log, dict) else None
+    if not isinstance(topics, list) or len(topics) != 4 or topics[0] != _TRANSFER or log.get("removed"):
+        return None
+    contract = Address(str(log.get("address")).lower())
+    return NftLog(contract, _account(topics[1]), _account(topics[2]), int(str(topics[3]), 16))
+
+
+def _event(log: Any) -> tuple[Address, str] | None:
+    """Name an event by its contract and first topic; ``None`` for anonymous ones."""
+    topics = log.get("topics") if isinstance(log, dict) else None
+    if not isinstance(topics, list) or not topics or not isinstance(topics[0], str) or log.get("removed"):
+        return None
+    return Address(str(log.get("address")).lower()), topics[0].lower()
 
 
 def _withdrawal(log: Any, wrapped: Address | None) -> TransferLog | None:

@@ -145,7 +145,7 @@ class Simulator:
         for one in outcomes:
             deltas = _deltas(tokens, before, one.balances) if one.success else ()
             error_text = "" if one.success else decode_revert(one.answer) or "reverted without a reason"
-            result.append(SimulatedCall(one.success, one.gas, error_text, deltas))
+            result.append(SimulatedCall(one.success, one.gas, error_text, deltas, one.answer if one.success else b""))
             before = one.balances
         return tuple(result)
 
@@ -188,7 +188,7 @@ def _simulated(result: Any, deltas: tuple[tuple[Address, int], ...]) -> Simulate
         raise BadReply("a node answered eth_simulateV1 with a result that is none. Use another endpoint.")
     gas = uint(result.get("gasUsed"), "simulated gas")
     if result.get("status") == "0x1":
-        return SimulatedCall(True, gas, "", deltas)
+        return SimulatedCall(True, gas, "", deltas, raw_bytes(result.get("returnData") or "0x", "what a call returned"))
     error = result.get("error")
     error = error if isinstance(error, dict) else {}
     data = error.get("data") or result.get("returnData") or "0x"

@@ -133,7 +133,7 @@ def _native_usd(loaded: Loaded, chain: Chain, block: BlockRef) -> UsdWad | None:
 
 
 def _quote(source: PriceSource, spec: PriceSpec, token: Token, chain: Chain, block: BlockRef) -> UsdWad | None:
-    from keeper.engine.resolve import converse
+    from keeper.engine.converse import converse
     from keeper.errors import KeeperError
 
     learnt = converse(chain, block, {"": source.resolve(spec, token)})[""]

@@ -27,7 +27,7 @@ def prepared_json(prepared: Prepared) -> dict[str, Any]:
         "block": rehearsal.simulation.block,
         "gas": rehearsal.simulation.gas_used,
         "claims": list(rehearsal.claimed),
-        "deposits": Amount(plan.stake_token, rehearsal.deposited),
+        "deposits": list(rehearsal.deposited),
         "legs": [
             {
                 "leg": at + 1,
@@ -58,7 +58,7 @@ def print_prepared(prepared: Prepared, position_id: str) -> None:
         for at, (leg, moved, floor, gas) in enumerate(_legs(prepared))
     ]
     table(("leg", "what", "expected", "at least", "gas"), rows, right=(4,))
-    say(f"  claims {amounts(rehearsal.claimed)}, stakes {amount(Amount(plan.stake_token, rehearsal.deposited))}")
+    say(f"  claims {amounts(rehearsal.claimed)}, stakes {amounts(rehearsal.deposited)}")
     _print_costs(decision)
 
 

@@ -15,7 +15,7 @@ from keeper.errors import KeeperError
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded
     from keeper.config.models import PositionConfig
-    from keeper.engine.resolve import Book
+    from keeper.engine.book import Book
 
 __all__ = ["command"]
 

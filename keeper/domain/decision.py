@@ -40,6 +40,10 @@ class ReasonCode(StrEnum):
     REWARDS_ENDED = "rewards_ended"
     #: The protocol refuses deposits or harvests at present.
     PROTOCOL_PAUSED = "protocol_paused"
+    #: A claim before some time would lose rewards, or lock them up.
+    HARVEST_TOO_EARLY = "harvest_too_early"
+    #: Nothing is ever harvested here: the balance, or what a share is worth, grows by itself.
+    GROWS_BY_ITSELF = "grows_by_itself"
     #: The paying contract cannot pay what is pending.
     UNDERFUNDED = "underfunded"
     PRICE_MISSING = "price_missing"

@@ -61,7 +61,7 @@ class Harvest:
     finished_at: int | None = None
     #: Rewards that came in by the claim, from Transfer logs.
     received: tuple[Amount, ...] = ()
-    #: What was deposited, from Transfer logs.
+    #: What was deposited, in stake tokens, from Transfer logs; ``None`` where the stake is no token: see ``deposited``.
     compounded: Amount | None = None
     gas_used: int = 0
     cost_wei: int = 0
@@ -70,3 +70,10 @@ class Harvest:
     cost_usd: UsdWad = NO_USD
     #: Why it failed, for people.
     error: str = ""
+    #: What went into a stake that is no token: both sides of a range.
+    deposited: tuple[Amount, ...] = ()
+
+    @property
+    def put_back(self) -> tuple[Amount, ...]:
+        """What was deposited, in whatever tokens."""
+        return self.deposited or ((self.compounded,) if self.compounded is not None else ())

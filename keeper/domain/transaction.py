@@ -22,6 +22,7 @@ __all__ = [
     "FeeQuote",
     "Intent",
     "IntentState",
+    "NftLog",
     "Nonces",
     "Purpose",
     "Receipt",
@@ -192,6 +193,16 @@ class TransferLog:
 
 
 @dataclass(frozen=True, slots=True)
+class NftLog:
+    """One ERC-721 Transfer event of a receipt."""
+
+    contract: Address
+    sender: Address
+    recipient: Address
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What the chain did with a transaction."""
 
@@ -205,6 +216,9 @@ class Receipt:
     #: L1 data fee of OP-stack chains, in wei; 0 elsewhere.
     l1_fee_wei: int
     transfers: tuple[TransferLog, ...]
+    nfts: tuple[NftLog, ...] = ()
+    #: Every event without repeats: the contract and the first topic (0x hex). What proves a leg that moves no token.
+    events: tuple[tuple[Address, str], ...] = ()
 
     @property
     def cost_wei(self) -> int:
@@ -228,6 +242,8 @@ class SimulatedCall:
     error: str = ""
     #: Net change of the owner's balance of each watched token, by address.
     deltas: tuple[tuple[Address, int], ...] = ()
+    #: What the call returned.
+    output: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

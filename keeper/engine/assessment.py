@@ -11,13 +11,13 @@ from keeper.domain.observation import Observation
 from keeper.domain.position import Position
 from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import Valuation
+from keeper.engine.book import Book, Holding
 from keeper.engine.case import Case
 from keeper.engine.context import ChainContext
 from keeper.engine.decide import decide, price_reasons
 from keeper.engine.learnt import learnt_horizon, learnt_rates
 from keeper.engine.observe import Sighting
 from keeper.engine.payout import part
-from keeper.engine.resolve import Book, Holding
 from keeper.engine.track_record import TrackRecord, track_record, watched_since
 from keeper.engine.value import PriceBoard, valuation
 from keeper.strategy.guards import MAX_FAILURES, Surroundings

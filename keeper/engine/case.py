@@ -13,7 +13,7 @@ from keeper.domain.observation import Accrual, Observation
 from keeper.domain.position import Position
 from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import Valuation
-from keeper.engine.resolve import Holding
+from keeper.engine.book import Holding
 from keeper.strategy.batching import Round
 from keeper.strategy.costs import Bill, parts
 from keeper.strategy.economics import SaleTerms, Terms, economics
@@ -278,10 +278,10 @@ def sale_terms(holding: Holding, valuation: Valuation) -> dict[Address, SaleTerm
     Of an LP's two sides only half of the reward passes each pool, so a pool counts at twice its depth.
     """
     terms: dict[Address, SaleTerms] = {}
-    halves = 2 if holding.market.stake_parts else 1
+    halves = 2 if len(holding.market.stake_parts) > 1 else 1
     kept = {part.address for part in holding.market.stake_parts}
     for sale, depth in zip(holding.sales, valuation.depths, strict=True):
-        fee = sale.route.fee_bps // 2 if sale.reward.address in kept else sale.route.fee_bps
+        fee = sale.route.fee_bps // halves if sale.reward.address in kept else sale.route.fee_bps
         before = terms.get(sale.reward.address)
         usd = UsdWad(depth.usd * halves)
         if before is not None:

@@ -74,6 +74,9 @@ def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)
     e, t = r.economics, r.thresholds
     if e.principal <= 0:
         return Verdict.BLOCKED, (Reason(ReasonCode.NO_PRINCIPAL, "nothing is staked; stake first, or remove it"),)
+    if not case.holding.market.reward_tokens:
+        text = "nothing is ever harvested here: it grows by itself"
+        return Verdict.WAIT, (Reason(ReasonCode.GROWS_BY_ITSELF, text),)
     if e.reward <= 0 and e.cost >= 0:
         return Verdict.WAIT, (Reason(ReasonCode.NOTHING_PENDING, "nothing is pending yet"),)
     if case.forced:

@@ -163,6 +163,8 @@ def _check_worth(work: Work, rehearsal: Rehearsal) -> None:
     Raises:
         Refused: somebody else has harvested meanwhile, or the price of the reward has fallen.
     """
+    if work.plan.in_place or not any(leg.kind is LegKind.DEPOSIT for leg in work.plan.legs):
+        return  # what a wallet does not see cannot be counted again: put back in one call, or harvested for everybody
     priced = {price.token.address for price in work.valuation.prices}
     worth = sum(work.valuation.value_low(a) for a in rehearsal.claimed if a.token.address in priced)
     wanted = work.harvest.predicted_reward_usd
@@ -223,11 +225,11 @@ def reprice(plan: Plan, valuation: Valuation) -> Plan:
 
 
 def _reprice_leg(leg: PlanLeg, valuation: Valuation) -> PlanLeg:
-    if leg.kind is not LegKind.SWAP or not leg.brings:
+    if leg.kind not in (LegKind.SWAP, LegKind.ADD_LIQUIDITY) or not leg.brings:
         return leg
     patches = []
     for patch in leg.patches:
-        if isinstance(patch.rule, MinOut):
+        if isinstance(patch.rule, MinOut) and (patch.rule.numerator, patch.rule.denominator) != (1, 1):
             top, bottom = oracle_rate(valuation, patch.rule.spent.token, leg.brings[0])
             patches.append(Patch(patch.word, replace(patch.rule, numerator=top, denominator=bottom)))
         else:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from keeper.domain.events import EventName, Level
 from keeper.domain.harvest import HarvestState
 from keeper.domain.money import Address
+from keeper.engine.book import Book
 from keeper.engine.context import ChainContext, halt_key
 from keeper.engine.drive import Ending, carry_out, drive
 from keeper.engine.flight import flight_of
 from keeper.engine.lap import Execute, begin, compound, is_open, resume
-from keeper.engine.resolve import Book
 from keeper.engine.work import Work
 from keeper.errors import IntegrityError, KeeperError, Refused, Transient, TxPending
 

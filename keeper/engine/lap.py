@@ -16,20 +16,22 @@ from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Plan
+from keeper.domain.position import SideEffect
 from keeper.engine.assessment import Assessment, decide_again
+from keeper.engine.book import Book, Holding
 from keeper.engine.case import Case
 from keeper.engine.context import ChainContext, halt_key, native_key
 from keeper.engine.drive import carry_out, drive, settle_in_flight
 from keeper.engine.execute import drop, reprice
 from keeper.engine.flight import Flight, flight_of
 from keeper.engine.payout import part
-from keeper.engine.plan import make_plan
-from keeper.engine.resolve import Book, Holding
+from keeper.engine.plan import make_plan, sold_amounts
 from keeper.engine.rounds import mates
 from keeper.engine.simulate import Rehearsal, rehearse
 from keeper.engine.survey import record_changes, survey
 from keeper.engine.telling import say_planned, say_resumed
 from keeper.engine.verify import remember_own
+from keeper.engine.ways import best_ways
 from keeper.engine.work import Work
 from keeper.errors import (
     HarvestPaidNothing,
@@ -105,7 +107,11 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
     try:
         claimed = _simulated_claim(context, assessment.holding, case)
         money = GasMoney(case.around.native_balance_wei, case.fees.price_wei) if case.around.can_sign else None
-        plan = make_plan(context.plugins, assessment.holding, claimed, case.valuation, money)
+        sold = sold_amounts(context.plugins, assessment.holding, claimed, case.valuation, money)
+        holding = best_ways(
+            context, assessment.holding, sold, case.valuation, case.fees.price_wei, case.observation.block
+        )
+        plan = make_plan(context.plugins, holding, claimed, case.valuation, money)
         rehearsal = rehearse(context.chain, plan, case.observation.block)
     except HarvestPaidNothing as error:
         if not any(amount.raw > 0 for amount in case.pending):
@@ -116,9 +122,8 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
     context.learned_gas[plan.position_id] = rehearsal.simulation.gas_used
     l1_fee = sum(context.chain.l1_fee_wei(call.data) for call in rehearsal.calls)
     context.learned_l1_fee[plan.position_id] = l1_fee
-    priced = {token.address for token in assessment.holding.market.reward_tokens}
-    pending = tuple(amount for amount in rehearsal.claimed if amount.token.address in priced)
-    divided = part(context.plugins, assessment.holding, pending, case.valuation, money).parts
+    pending = claimed.pending if _unseen(holding, plan) else _rewards(holding, rehearsal)
+    divided = part(context.plugins, holding, pending, case.valuation, money).parts
     better, decision = decide_again(
         case,
         pending=pending,
@@ -130,12 +135,25 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
     return Prepared(replace(assessment, decision=checked, case=better), plan, rehearsal)
 
 
+def _unseen(holding: Holding, plan: Plan) -> bool:
+    """Whether the wallet does not see what the harvest brings: it is a vault's, or put back in the same call."""
+    return bool(plan.in_place) or SideEffect.FOR_EVERYBODY in holding.market.side_effects
+
+
+def _rewards(holding: Holding, rehearsal: Rehearsal) -> tuple[Amount, ...]:
+    """What the claim would bring of the position's rewards (a booster's call may bring other tokens beside)."""
+    priced = {token.address for token in holding.market.reward_tokens}
+    return tuple(amount for amount in rehearsal.claimed if amount.token.address in priced)
+
+
 def _simulated_claim(context: ChainContext, holding: Holding, case: Case) -> Observation:
     """Return the observation with what a claim would really bring instead of what the views say."""
     position, observation = holding.position, case.observation
+    if SideEffect.FOR_EVERYBODY in holding.market.side_effects:
+        return observation
     legs = context.plugins.protocols[position.protocol].harvest(position, holding.market, observation)
     claim = Plan(
-        "", position.id, position.chain, position.owner, tuple(legs), holding.market.tokens, holding.market.stake_token
+        "", position.id, position.chain, position.owner, tuple(legs), holding.market.held, holding.market.stake_token
     )
     brought = {a.token.address: a for a in rehearse(context.chain, claim, observation.block).claimed}
     pending = tuple(brought.get(t.address, Amount(t, 0)) for t in holding.market.reward_tokens)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keeper.domain.block import BlockRef
-from keeper.domain.money import Address
+from keeper.domain.money import Address, Token
 from keeper.domain.observation import Observation
 from keeper.domain.reads import Read, ReadResult
+from keeper.engine.book import Book, Holding, PricedToken, Sale
 from keeper.engine.context import ChainContext
-from keeper.engine.resolve import Book, Holding, PricedToken, Sale
 from keeper.errors import ReadFailed
 
 __all__ = ["Sighting", "observe"]
@@ -57,11 +57,14 @@ def observe(context: ChainContext, book: Book, holdings: Iterable[Holding], bloc
     for priced in book.prices:
         for index, (spec, facts) in enumerate(priced.sources):
             ask((priced.token.address, index), context.plugins.prices[spec.kind].reads(spec, priced.token, facts))
+    for h in held:
+        if (basket := h.market.basket) is not None:
+            ask(basket.token, context.plugins.pools[basket.kind].reads(basket))
     ask("base currency", context.base.reads(context.name))
     results = context.chain.read(reads, block)
-    observations, failures = _decode(
-        context, held, block, {h.position.id: results[slices[h.position.id]] for h in held}
-    )
+    own = {h.position.id: results[slices[h.position.id]] for h in held}
+    pools = {b.token: results[slices[b.token]] for h in held if (b := h.market.basket) is not None}
+    observations, failures = _decode(context, held, block, own, pools)
     return Sighting(
         block=block,
         observations=observations,
@@ -78,14 +81,22 @@ def _price_keys(prices: Iterable[PricedToken]) -> Iterable[tuple[Address, int]]:
 
 
 def _decode(
-    context: ChainContext, holdings: Iterable[Holding], block: BlockRef, results: Mapping[str, Sequence[ReadResult]]
+    context: ChainContext,
+    holdings: Iterable[Holding],
+    block: BlockRef,
+    results: Mapping[str, Sequence[ReadResult]],
+    pools: Mapping[Token, Sequence[ReadResult]],
 ) -> tuple[dict[str, Observation], dict[str, ReadFailed]]:
     observations, failures = {}, {}
     for holding in holdings:
         position = holding.position
         adapter = context.plugins.protocols[position.protocol]
         try:
-            observations[position.id] = adapter.observe(position, holding.market, results[position.id], block)
+            seen = adapter.observe(position, holding.market, results[position.id], block)
+            if (basket := holding.market.basket) is not None:
+                mix = context.plugins.pools[basket.kind].mix(basket, pools[basket.token])
+                seen = replace(seen, mix_ppm=mix)
+            observations[position.id] = seen
         except ReadFailed as error:
             failures[position.id] = error
         except Exception as error:  # noqa: BLE001  (adapters may be anybody's: one that fails must stop no other)

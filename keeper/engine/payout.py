@@ -13,8 +13,8 @@ from keeper.abi import checksum
 from keeper.domain.money import BPS, Address, Amount, Token
 from keeper.domain.plan import Leg, LegKind, Patch, Share
 from keeper.domain.valuation import Valuation
+from keeper.engine.book import Holding, Sale
 from keeper.engine.context import Plugins
-from keeper.engine.resolve import Holding, Sale
 from keeper.engine.value import oracle_rate
 from keeper.erc20 import AMOUNT_CAP, TRANSFER, UNWRAP, fixed_word
 from keeper.ports import ArgRule, Permission

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from keeper import __version__
 from keeper.domain.ids import content_id
-from keeper.engine.resolve import Book
+from keeper.engine.book import Book
 from keeper.errors import Refused
 from keeper.ports import Permission, Store
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from keeper.domain.ids import content_id
-from keeper.domain.money import BPS, Amount
+from keeper.domain.money import BPS, Address, Amount, Token
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Leg, Plan, Share
+from keeper.domain.position import Market
 from keeper.domain.valuation import Valuation
+from keeper.engine.book import Holding, Sale
 from keeper.engine.context import Plugins
 from keeper.engine.payout import DUST, part, part_permissions
-from keeper.engine.resolve import Holding, Sale
 from keeper.engine.value import oracle_rate
-from keeper.ports import Permission
+from keeper.ports import CompoundsAtOnce, Permission
+from keeper.strategy.numbers import PPM
 from keeper.strategy.split import GasMoney
 
-__all__ = ["make_plan", "oracle_rate", "permissions_of"]
+__all__ = ["make_plan", "oracle_rate", "permissions_of", "sold_amounts"]
 
 
 def make_plan(
@@ -29,21 +31,26 @@ def make_plan(
 ) -> Plan:
     """Plan one compound of a position. Pure: the same inputs give the same plan and id.
 
-    ``money``: what the owner has for gas, where a top-up may be planned.
+    Args:
+        plugins: adapters.
+        holding: the position, the best way of each sale first.
+        observation: with what a claim would really bring as its pending rewards.
+        valuation: agreed prices.
+        money: what the owner has for gas, where a top-up may be planned.
     """
     position, market = holding.position, holding.market
     adapter = plugins.protocols[position.protocol]
     parting = part(plugins, holding, observation.pending, valuation, money)
-    legs: list[Leg] = [*adapter.harvest(position, market, observation), *parting.legs]
-    legs += _sales(plugins, holding, parting.rest, valuation)
-    if market.stake_parts:
-        assert position.route is not None, "resolve refuses an LP position without a route"
-        pool = plugins.pools[position.route.kind]
-        first, second = market.stake_parts
-        # Selling half pays the pool's fee, so the two sides are apart by that much before anything has slipped.
-        slippage = position.options.max_slippage_bps + position.route.fee_bps
-        legs += pool.join(position.route, position.owner, (first, second), market.stake_token, slippage)
-    legs += adapter.deposit(position, market, Share(market.stake_token))
+    in_place: tuple[Amount, ...] = ()
+    legs: list[Leg] = []
+    if not parting.legs and isinstance(adapter, CompoundsAtOnce):
+        legs = [*adapter.compound(position, market, observation)]
+        in_place = tuple(amount for amount in observation.pending if amount.raw > 0) if legs else ()
+    if not legs:
+        legs = [*adapter.harvest(position, market, observation), *parting.legs]
+        legs += _sales(plugins, holding, observation, parting.rest, valuation)
+        legs += _made(plugins, holding, valuation)
+        legs += adapter.deposit(position, market, Share(market.stake_token), observation)
     plan = Plan(
         id="",
         position_id=position.id,
@@ -52,6 +59,7 @@ def make_plan(
         legs=tuple(legs),
         tokens=holding.tokens,
         stake_token=market.stake_token,
+        in_place=in_place,
     )
     return replace(plan, id=content_id(plan))
 
@@ -61,50 +69,94 @@ def permissions_of(plugins: Plugins, holding: Holding) -> tuple[Permission, ...]
     position, market = holding.position, holding.market
     allowed = [*plugins.protocols[position.protocol].permissions(position, market)]
     for sale in holding.sales:
-        allowed += plugins.swaps[sale.route.spec.kind].permissions(sale.route, position.owner)
-    if market.stake_parts and position.route is not None:
-        first, second = market.stake_parts
-        pool = plugins.pools[position.route.kind]
-        allowed += pool.permissions(position.route, position.owner, (first, second), market.stake_token)
+        for spec in dict.fromkeys(way.spec for way in sale.ways):  # one way of an exchange speaks for all of its ways
+            way = next(way for way in sale.ways if way.spec == spec)
+            allowed += plugins.swaps[spec.kind].permissions(way, position.owner)
+    if market.basket is not None:
+        allowed += plugins.pools[market.basket.kind].permissions(market.basket, position.owner)
     allowed += part_permissions(plugins, holding)
     return tuple(allowed)
 
 
-def _sales(plugins: Plugins, holding: Holding, rest: tuple[Amount, ...], valuation: Valuation) -> Iterable[Leg]:
-    """Sell each reward so that what is bought makes the stake token: all of it, or half into each side of an LP."""
-    for sale, bps in _shares(holding, rest, valuation):
-        if bps <= 0:
-            continue
+def _made(plugins: Plugins, holding: Holding, valuation: Valuation) -> Sequence[Leg]:
+    """Make the stake token of its parts, where it is made of others."""
+    basket = holding.market.basket
+    if basket is None:
+        return ()
+    # Selling for the parts has paid the pool's fee, so the sides are apart by that much before anything has slipped.
+    slippage = holding.position.options.max_slippage_bps + basket.fee_bps
+    rates = [oracle_rate(valuation, each, basket.token) for each in basket.parts]
+    return plugins.pools[basket.kind].join(basket, holding.position.owner, rates, slippage)
+
+
+def _sales(
+    plugins: Plugins, holding: Holding, observation: Observation, rest: tuple[Amount, ...], valuation: Valuation
+) -> Iterator[Leg]:
+    """Sell each reward so that what is bought makes the stake token, or its parts in the mix that is wanted."""
+    for sale, bps in _shares(holding, rest, valuation, observation.mix_ppm):
         swap = plugins.swaps[sale.route.spec.kind]
         slippage = holding.position.options.max_slippage_bps + sale.route.fee_bps
         floor = oracle_rate(valuation, sale.reward, sale.buy)
         yield from swap.swap(sale.route, holding.position.owner, Share(sale.reward, bps), floor, slippage)
 
 
-def _shares(holding: Holding, pending: tuple[Amount, ...], valuation: Valuation) -> Iterable[tuple[Sale, int]]:
+def sold_amounts(
+    plugins: Plugins, holding: Holding, observation: Observation, valuation: Valuation, money: GasMoney | None = None
+) -> dict[Sale, int]:
+    """Return the base units that each sale of a compound would sell, by what a claim would bring."""
+    rest = part(plugins, holding, observation.pending, valuation, money).rest
+    left = {amount.token.address: amount.raw for amount in rest}
+    sold: dict[Sale, int] = {}
+    for sale, bps in _shares(holding, rest, valuation, observation.mix_ppm):
+        taken = left[sale.reward.address] * bps // BPS
+        left[sale.reward.address] -= taken
+        sold[sale] = sold.get(sale, 0) + taken
+    return sold
+
+
+def _shares(
+    holding: Holding, pending: Sequence[Amount], valuation: Valuation, mix_ppm: Sequence[int]
+) -> Iterator[tuple[Sale, int]]:
     """Say which share (basis points of what is there at that moment) of each reward goes into which token."""
     market = holding.market
     stake = market.stake_token.address
-    paying = {a.token.address for a in pending if valuation.value_mid(a) >= DUST}
-    if not market.stake_parts:
-        sold = [r for r in market.reward_tokens if r.address != stake and r.address in paying]
-        yield from ((holding.sale(reward, market.stake_token), BPS) for reward in sold)
-        return
-    first, second = market.stake_parts
-    value = {a.token.address: valuation.value_mid(a) for a in pending if a.token.address != stake}
-    total = sum(value.values())
-    lack_first = total // 2 - value.get(first.address, 0)
-    lack_second = total - total // 2 - value.get(second.address, 0)
-    to_first, to_second = max(lack_first, 0), max(lack_second, 0)
+    targets = market.stake_parts or (market.stake_token,)
+    worth = {a.token.address: valuation.value_mid(a) for a in pending if a.token.address != stake}
+    lacks = _lacks(targets, worth, mix_ppm)
     for reward in market.reward_tokens:
-        if reward.address in (stake, first.address, second.address) or reward.address not in paying:
-            continue
-        split = BPS * to_first // (to_first + to_second) if to_first + to_second else BPS // 2
-        if split:
-            yield holding.sale(reward, first), split
-        if split < BPS:
-            yield holding.sale(reward, second), BPS
-    for side, other, lack in ((first, second, lack_first), (second, first, lack_second)):
-        have = value.get(side.address, 0)
-        if lack < 0 and have:
-            yield holding.sale(side, other), BPS * -lack // have
+        have = worth.get(reward.address, 0)
+        surplus = min(have, max(-lacks[reward.address], 0)) if reward.address in lacks else have
+        if surplus >= DUST:
+            yield from _spread(holding, reward, have, surplus, lacks)
+
+
+def _lacks(targets: Sequence[Token], worth: Mapping[Address, int], mix_ppm: Sequence[int]) -> dict[Address, int]:
+    """How much value of each target is wanted beyond what a harvest brings of it; negative where it brings too much."""
+    mix = mix_ppm or [PPM // len(targets)] * len(targets)
+    total = sum(worth.values())
+    wanted = [total * each // PPM for each in mix]
+    wanted[-1] = total - sum(wanted[:-1])
+    return {token.address: want - worth.get(token.address, 0) for token, want in zip(targets, wanted, strict=True)}
+
+
+def _spread(
+    holding: Holding, reward: Token, have: int, surplus: int, lacks: Mapping[Address, int]
+) -> Iterator[tuple[Sale, int]]:
+    """Sell a reward's surplus for every token that is lacking, in proportion; one after another, of what is left."""
+    buyers = _buyers(holding.market, reward, lacks)
+    total = sum(lack for _, lack in buyers)
+    kept, left = have - surplus, have
+    for index, (token, lack) in enumerate(buyers):
+        last = index + 1 == len(buyers)
+        value = left - kept if last else surplus * lack // total
+        bps = BPS if last and not kept else BPS * value // left
+        if bps > 0:
+            yield holding.sale(reward, token), bps
+        left -= value
+
+
+def _buyers(market: Market, reward: Token, lacks: Mapping[Address, int]) -> list[tuple[Token, int]]:
+    """List what a reward is sold for, and how much of each is lacking; evenly where rounding leaves nobody lacking."""
+    targets = [token for token in market.stake_parts or (market.stake_token,) if token.address != reward.address]
+    lacking = [(token, lacks[token.address]) for token in targets if lacks[token.address] > 0]
+    return lacking or [(token, 1) for token in targets]

@@ -49,7 +49,7 @@ def record_done(
         received_usd=_usd(done.received_usd),
         cost_usd=_usd(done.cost_usd),
         cost_wei=done.cost_wei,
-        compounded=_words([done.compounded] if done.compounded else []),
+        compounded=_words(done.put_back),
         compounded_usd=_usd(done.compounded_usd),
         predicted_usd=_usd(done.predicted_reward_usd),
         gas=done.gas_used,
@@ -93,9 +93,12 @@ def _with_facts(
         for token in plan.tokens
         if (amount := Amount(token, sum(r.delta(token, plan.owner).raw for r in claimed))).raw > 0
     )
+    received += plan.in_place if executed else ()
     deposits = [receipt for intent, receipt in executed if intent.kind is LegKind.DEPOSIT]
-    stake = -sum(_sent(receipt, plan) for receipt in deposits)
-    compounded = Amount(plan.stake_token, -stake) if deposits else None
+    taken = _taken(plan, deposits)
+    stake = [amount for amount in taken if amount.token.address == plan.stake_token.address]
+    compounded = (stake[0] if stake else Amount(plan.stake_token, 0)) if deposits and (stake or not taken) else None
+    put_back = (compounded,) if compounded is not None else (*taken, *(plan.in_place if executed else ()))
     cost = sum(receipt.cost_wei for _, receipt in executed)
     last = max((receipt.block_number for _, receipt in executed), default=harvest.decided_block)
     return replace(
@@ -106,15 +109,26 @@ def _with_facts(
         gas_used=sum(receipt.gas_used for _, receipt in executed),
         cost_wei=cost,
         received_usd=UsdWad(sum(_price(valuation, amount) or 0 for amount in received)),
-        compounded_usd=valuation.value_mid(compounded) if compounded else UsdWad(0),
+        compounded_usd=UsdWad(sum(_price(valuation, amount) or 0 for amount in put_back)),
         cost_usd=valuation.gas_cost(cost),
+        deposited=() if compounded is not None else put_back,
     )
 
 
-def _sent(receipt: Receipt, plan: Plan) -> int:
-    """Stake tokens that a deposit really took out of the wallet (what it paid out beside is another matter)."""
-    token = plan.stake_token.address
-    return sum(t.raw for t in receipt.transfers if t.token == token and t.sender == plan.owner)
+def _taken(plan: Plan, deposits: Sequence[Receipt]) -> tuple[Amount, ...]:
+    """What deposits really took out of the wallet (what they paid out beside is another matter).
+
+    The stake token where any of it went; else whatever did: both sides of a range.
+    """
+    stake, spent = (
+        plan.stake_token.address,
+        {t.address for leg in plan.legs if leg.kind is LegKind.DEPOSIT for t in leg.spends},
+    )
+    sent: dict[Address, int] = {}
+    for transfer in (t for receipt in deposits for t in receipt.transfers if t.sender == plan.owner):
+        sent[transfer.token] = sent.get(transfer.token, 0) + transfer.raw
+    wanted = {stake} if sent.get(stake) else spent
+    return tuple(Amount(t, sent[t.address]) for t in plan.tokens if t.address in wanted and sent.get(t.address))
 
 
 def _entries(
@@ -124,6 +138,8 @@ def _entries(
     entries = []
     for intent, receipt in executed:
         timestamp = _timestamp(context, receipt.block_number, harvest.started_at)
+        if intent.kind is LegKind.COMPOUND and receipt.status == 1:
+            entries += _in_place(harvest, plan, receipt, timestamp, valuation)
         for log in receipt.transfers:
             ours = plan.owner in (log.sender, log.recipient) and log.sender != log.recipient
             if log.token not in tokens or not ours or log.raw == 0:
@@ -143,6 +159,29 @@ def _entries(
                 )
             )
     return entries
+
+
+def _in_place(
+    harvest: Harvest, plan: Plan, receipt: Receipt, timestamp: int, valuation: Valuation
+) -> list[LedgerEntry]:
+    """Book rewards that never passed through the wallet: received, as simulated, and put back at once.
+
+    No log tells of them, so they count from -1 downwards where others have their log's index.
+    """
+    booked = [(kind, sign, a) for a in plan.in_place for kind, sign in ((LegKind.CLAIM, 1), (LegKind.DEPOSIT, -1))]
+    return [
+        LedgerEntry(
+            harvest_id=harvest.id,
+            tx_hash=receipt.tx_hash,
+            log_index=-1 - index,
+            block_number=receipt.block_number,
+            timestamp=timestamp,
+            kind=kind.value,
+            amount=Amount(amount.token, sign * amount.raw),
+            value_usd=_price(valuation, Amount(amount.token, sign * amount.raw)),
+        )
+        for index, (kind, sign, amount) in enumerate(booked)
+    ]
 
 
 def _price(valuation: Valuation, amount: Amount) -> UsdWad | None:

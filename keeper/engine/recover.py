@@ -16,10 +16,10 @@ from keeper.domain.money import NO_USD, Address, Amount, Token
 from keeper.domain.plan import Leg, LegKind, Plan, Share
 from keeper.domain.position import Position
 from keeper.domain.transaction import Nonces, Receipt
+from keeper.engine.book import Book, Holding
 from keeper.engine.context import ChainContext, Plugins
 from keeper.engine.observe import observe
 from keeper.engine.payout import part_shapes
-from keeper.engine.resolve import Book, Holding
 from keeper.erc20 import BALANCE_OF
 from keeper.errors import ReadFailed, RpcRejected, StaleHead
 from keeper.ports import Store
@@ -94,14 +94,13 @@ def known_legs(plugins: Plugins, holding: Holding, harvest: Sequence[Leg]) -> li
     """
     position, market = holding.position, holding.market
     legs = [*harvest, *plugins.protocols[position.protocol].deposit(position, market, Share(market.stake_token))]
+    slippage = position.options.max_slippage_bps
     for sale in holding.sales:
-        swap = plugins.swaps[sale.route.spec.kind]
-        legs += swap.swap(sale.route, position.owner, Share(sale.reward), (1, 1), position.options.max_slippage_bps)
-    if market.stake_parts and position.route is not None:
-        first, second = market.stake_parts
-        pool = plugins.pools[position.route.kind]
-        slippage = position.options.max_slippage_bps
-        legs += pool.join(position.route, position.owner, (first, second), market.stake_token, slippage)
+        for way in sale.ways:
+            legs += plugins.swaps[way.spec.kind].swap(way, position.owner, Share(sale.reward), (1, 1), slippage)
+    if (basket := market.basket) is not None:
+        rates = [(1, 1)] * len(basket.parts)
+        legs += plugins.pools[basket.kind].join(basket, position.owner, rates, slippage)
     legs += part_shapes(plugins, holding)
     return sorted(legs, key=lambda leg: len(leg.patches))
 
@@ -320,7 +319,14 @@ def _harvest(found: Finding, chapter: Chapter) -> Harvest:
     gained = (Amount(t, sum(r.delta(t, owner).raw for r in claimed)) for t in chapter.tokens)
     paid_in = [m.receipt for m in chapter.mined if m.leg.kind is LegKind.DEPOSIT and m.receipt.status == 1]
     stake = chapter.stake_token
-    compounded = sum(t.raw for r in paid_in for t in r.transfers if t.token == stake.address and t.sender == owner)
+    spent = {t.address for m in chapter.mined if m.leg.kind is LegKind.DEPOSIT for t in m.leg.spends}
+    sent = {
+        token: sum(t.raw for r in paid_in for t in r.transfers if t.token == token.address and t.sender == owner)
+        for token in chapter.tokens
+        if token.address in spent
+    }
+    parts = tuple(Amount(token, raw) for token, raw in sent.items() if raw and token.address != stake.address)
+    compounded = sent.get(stake, 0)
     return Harvest(
         id=identity,
         position_id=chapter.position.id,
@@ -335,7 +341,8 @@ def _harvest(found: Finding, chapter: Chapter) -> Harvest:
         predicted_gas=0,
         finished_at=last.timestamp,
         received=tuple(amount for amount in gained if amount.raw > 0),
-        compounded=Amount(stake, compounded) if paid_in else None,
+        compounded=Amount(stake, compounded) if paid_in and (compounded or not parts) else None,
+        deposited=parts if not compounded else (),
         gas_used=sum(m.receipt.gas_used for m in chapter.mined),
         cost_wei=sum(m.receipt.cost_wei for m in chapter.mined),
         error=RECOVERED if chapter.finished else f"{RECOVERED}; not put back into the farm",

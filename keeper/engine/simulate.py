@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from keeper.domain.block import BlockRef
 from keeper.domain.money import BPS, Address, Amount
 from keeper.domain.plan import Call, Deadline, Leg, LegKind, MinOut, Patch, Plan, Share
+from keeper.domain.reads import Read
 from keeper.domain.transaction import SimulatedCall, Simulation
 from keeper.errors import HarvestPaidNothing, SimulationReverted
 from keeper.ports import Chain
@@ -32,8 +33,8 @@ class Rehearsal:
     simulation: Simulation
     #: Rewards the claim legs would bring, one per reward token of the plan that came in.
     claimed: tuple[Amount, ...]
-    #: Base units of the stake token that the deposit would take.
-    deposited: int
+    #: What the deposit would take.
+    deposited: tuple[Amount, ...]
 
     def single(self, index: int) -> Simulation:
         """Return the simulation of one call alone, as the signer wants to see it."""
@@ -65,11 +66,11 @@ def fill(leg: Leg, holdings: Holdings, timestamp: int, block_seconds: int = 0) -
 
 def _value(leg: Leg, patch: Patch, holdings: Holdings, timestamp: int, block_seconds: int) -> int:
     match patch.rule:
-        case Share(token, bps):
+        case Share(token, bps, optional):
             amount = holdings.get(token.address, 0) * bps // BPS
-            if amount <= 0:
+            if amount <= 0 and not optional:
                 raise HarvestPaidNothing(f"{leg.label}: the harvest has brought no {token.symbol} to spend")
-            return amount
+            return max(amount, 0)
         case MinOut() as floor:
             return min_out(floor, holdings)
         case Deadline(seconds):
@@ -77,8 +78,13 @@ def _value(leg: Leg, patch: Patch, holdings: Holdings, timestamp: int, block_sec
 
 
 def min_out(floor: MinOut, holdings: Holdings) -> int:
-    """Return the least a swap may pay: the oracle's worth of what is spent, less slippage; at least one base unit."""
+    """Return the least a swap may pay: the oracle's worth of what is spent, less slippage; at least one base unit.
+
+    Nothing is asked only for the side of a range's deposit of which nothing is put in.
+    """
     spent = holdings.get(floor.spent.token.address, 0) * floor.spent.bps // BPS
+    if spent <= 0 and floor.spent.optional:
+        return 0
     fair = spent * floor.numerator // floor.denominator
     return max(fair * (BPS - floor.slippage_bps) // BPS, _MIN_FLOOR)
 
@@ -99,7 +105,7 @@ def rehearse(
     seen: list[SimulatedCall] = []
     for index, leg in enumerate(legs):
         calls.append(fill(leg, have, block.timestamp, chain.facts.block_time_ms // 1000))
-        if leg.brings or leg.spends or index == len(legs) - 1:
+        if leg.brings or leg.spends or leg.changes or index == len(legs) - 1:
             simulation = chain.simulate(plan.owner, calls, tokens, block)
             _check(legs, simulation)
             for done_leg, done in zip(legs[len(seen) :], simulation.calls[len(seen) :], strict=False):
@@ -107,16 +113,11 @@ def rehearse(
                 _check_left(done_leg, done, have)
             _check_brought(leg, simulation.calls[index])
             _check_sent(leg, simulation.calls[index])
+            _check_deposited(plan, leg, simulation.calls[index])
             seen = list(simulation.calls)
-    deposited = _deposited(plan, legs, simulation)
-    if legs[-1].kind is LegKind.DEPOSIT and deposited <= 0 and not _paid_in_stake(plan, simulation):
-        raise HarvestPaidNothing(f"{legs[-1].label}: succeeds but deposits nothing")
-    return Rehearsal(tuple(calls), simulation, _claimed(plan, legs, simulation), deposited)
-
-
-def _paid_in_stake(plan: Plan, simulation: Simulation) -> bool:
-    """Whether the deposit itself pays out the stake token, so that its net change says nothing."""
-    return dict(simulation.calls[-1].deltas).get(plan.stake_token.address, 0) > 0
+        if leg.changes is not None:
+            _check_changed(chain, plan.owner, leg, leg.changes, calls, block)
+    return Rehearsal(tuple(calls), simulation, _claimed(plan, legs, simulation), _deposited(plan, legs, simulation))
 
 
 def _apply(have: dict[Address, int], call: SimulatedCall) -> None:
@@ -153,6 +154,25 @@ def _check_sent(leg: Leg, call: SimulatedCall) -> None:
         raise HarvestPaidNothing(f"{leg.label}: succeeds but moves no {leg.spends[0].symbol}")
 
 
+def _check_deposited(plan: Plan, leg: Leg, call: SimulatedCall) -> None:
+    """Refuse a deposit that succeeds and takes nothing; one that pays out what it takes says nothing by its net."""
+    if leg.kind is not LegKind.DEPOSIT:
+        return
+    deltas = dict(call.deltas)
+    took = any(deltas.get(token.address, 0) < 0 for token in leg.spends)
+    if not took and deltas.get(plan.stake_token.address, 0) <= 0:
+        raise HarvestPaidNothing(f"{leg.label}: succeeds but deposits nothing")
+
+
+def _check_changed(chain: Chain, owner: Address, leg: Leg, view: Read, calls: Sequence[Call], block: BlockRef) -> None:
+    """Refuse a leg that succeeds and changes nothing: some harvests do, silently."""
+    (before,) = chain.read([view], block)
+    looking = Call(leg.kind, f"look at {leg.label}", view.target, view.data)
+    after = chain.simulate(owner, [*calls, looking], (), block).calls[-1]
+    if not after.success or after.output == before.data:
+        raise HarvestPaidNothing(f"{leg.label}: succeeds but does nothing at present")
+
+
 def _claimed(plan: Plan, legs: Sequence[Leg], simulation: Simulation) -> tuple[Amount, ...]:
     by_address = {t.address: t for t in plan.tokens}
     total: dict[Address, int] = {}
@@ -163,11 +183,13 @@ def _claimed(plan: Plan, legs: Sequence[Leg], simulation: Simulation) -> tuple[A
     return tuple(Amount(by_address[token], raw) for token, raw in total.items() if raw > 0)
 
 
-def _deposited(plan: Plan, legs: Sequence[Leg], simulation: Simulation) -> int:
-    return sum(
-        -raw
-        for leg, call in zip(legs, simulation.calls, strict=True)
-        if leg.kind is LegKind.DEPOSIT
-        for token, raw in call.deltas
-        if token == plan.stake_token.address
-    )
+def _deposited(plan: Plan, legs: Sequence[Leg], simulation: Simulation) -> tuple[Amount, ...]:
+    """Sum what the deposits take of what they may spend."""
+    total: dict[Address, int] = {}
+    for leg, call in zip(legs, simulation.calls, strict=True):
+        if leg.kind is LegKind.DEPOSIT:
+            may = {token.address for token in leg.spends}
+            for token, raw in call.deltas:
+                total[token] = total.get(token, 0) - (raw if token in may else 0)
+    by_address = {t.address: t for t in plan.tokens}
+    return tuple(Amount(by_address[token], raw) for token, raw in total.items() if raw > 0)

@@ -14,6 +14,7 @@ from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address
 from keeper.domain.transaction import FeeQuote
 from keeper.engine.assessment import Assessment
+from keeper.engine.book import Book
 from keeper.engine.case import Case
 from keeper.engine.context import ChainContext
 from keeper.engine.decide import decide
@@ -21,7 +22,6 @@ from keeper.engine.drive import carry_out
 from keeper.engine.lane import Lane, Worker
 from keeper.engine.lap import Execute, prepare
 from keeper.engine.race import note_race
-from keeper.engine.resolve import Book
 from keeper.engine.rounds import round_for
 from keeper.engine.survey import check_age, record_survey, survey
 from keeper.engine.triggers import Triggers, later

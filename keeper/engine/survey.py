@@ -13,9 +13,9 @@ from keeper.domain.money import Address
 from keeper.domain.observation import Sample
 from keeper.domain.transaction import FeeQuote
 from keeper.engine.assessment import Assessment, assess
+from keeper.engine.book import Book, Holding
 from keeper.engine.context import ChainContext
 from keeper.engine.observe import Sighting, observe
-from keeper.engine.resolve import Book, Holding
 from keeper.engine.rounds import in_rounds
 from keeper.engine.value import price_board
 from keeper.errors import PriceUnavailable, StaleHead

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from keeper.domain.money import Address, Token, UsdWad
 from keeper.domain.valuation import PriceProblem, Quote, SwapDepth, TokenPrice, Valuation
+from keeper.engine.book import Book, Holding, PricedToken, Sale
 from keeper.engine.context import ChainContext
 from keeper.engine.observe import Sighting
-from keeper.engine.resolve import Book, Holding, PricedToken, Sale
 from keeper.errors import PriceUnavailable, ReadFailed
 from keeper.strategy.prices import agree
 

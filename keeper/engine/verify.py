@@ -57,6 +57,10 @@ def check_receipt(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Exe
     if leg.brings and not any(receipt.delta(token, plan.owner).raw > 0 for token in leg.brings):
         names = ", ".join(token.symbol for token in leg.brings)
         raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but brought no {names}")
+    missing = [proof for proof in leg.proves if (proof.address, proof.topic) not in receipt.events]
+    if missing:
+        text = f"transaction {receipt.tx_hash} succeeded but did nothing (no event of {missing[0].address} proves it)"
+        raise HarvestPaidNothing(f"{leg.label}: {text}")
     done = _MUST_SEND.get(leg.kind)
     if done is not None and not any(_left(token, receipt, plan) for token in leg.spends):
         raise HarvestPaidNothing(f"{leg.label}: transaction {receipt.tx_hash} succeeded but {done} nothing")
@@ -69,6 +73,11 @@ def _check_left(plan: Plan, leg: Leg, receipt: Receipt, executed: Sequence[Execu
         if log.sender == plan.owner != log.recipient and log.raw and log.token not in allowed:
             text = f"{leg.label}: transaction {receipt.tx_hash} took token {log.token} out of the wallet unasked"
             raise UnaskedTransfer(f"{text}; revoke approvals and look at this contract before starting again")
+    lent = {(nft.contract, nft.token_id) for nft in leg.nfts}
+    for moved in receipt.nfts:
+        if moved.sender == plan.owner != moved.recipient and (moved.contract, moved.token_id) not in lent:
+            text = f"transaction {receipt.tx_hash} took NFT {moved.token_id} of {moved.contract} out of the wallet"
+            raise UnaskedTransfer(f"{leg.label}: {text} unasked; look at that contract before starting again")
     for token in leg.spends:
         if have.get(token.address, 0) + receipt.delta(token, plan.owner).raw < 0:
             text = f"{leg.label}: transaction {receipt.tx_hash} spent more {token.symbol} than the harvest had brought"

@@ -165,7 +165,13 @@ class AaveV3:
             for token in payable
         ]
 
-    def deposit(self, position: Position, market: Market, amount: Share) -> Sequence[Leg]:
+    def deposit(
+        self,
+        position: Position,
+        market: Market,
+        amount: Share,
+        observation: Observation | None = None,  # noqa: ARG002
+    ) -> Sequence[Leg]:
         """Approve exactly, then supply on the owner's own behalf."""
         asset = market.stake_token
         supply = Leg(

@@ -20,7 +20,6 @@ from keeper.erc20 import (
     BALANCE_OF,
     approve_legs,
     approve_permission,
-    ask_parts,
     ask_tokens,
     fixed_word,
     optional,
@@ -49,7 +48,6 @@ _GETTER: Final = re.compile(r"[A-Za-z_]\w*\(\)\Z")
 _PENDING: Final = re.compile(r"[A-Za-z_]\w*\(uint256,address\)\Z")
 
 #: Gas of a compound on real code: claim, approve, swap, approve, deposit.
-_GAS_SINGLE: Final = 500_000
 #: The same with a second swap and the adding of liquidity.
 _GAS_LP: Final = 780_000
 
@@ -93,13 +91,11 @@ class MasterChef:
         expect(_emission(position)[0], results[3], position, f"{_KIND} (param per_block or per_second)")
         _refuse_deposit_fee(position, results[0].data)
         stake, reward = yield from ask_tokens(position.chain, (staked, paid))
-        parts = yield from ask_parts(stake)
         effects = {SideEffect.OWNER_ONLY, SideEffect.NO_HARVEST_EVENT, SideEffect.DEPOSIT_PAYS}
         return Market(
             stake_token=stake,
             reward_tokens=(reward,),
-            stake_parts=parts,
-            typical_gas=_GAS_LP if parts else _GAS_SINGLE,
+            typical_gas=_GAS_LP,
             side_effects=frozenset(effects if _per_second(position) else effects | {SideEffect.PER_BLOCK}),
         )
 
@@ -154,7 +150,13 @@ class MasterChef:
         data = DEPOSIT.encode(int_param(position, "pid"), 0)
         return (Leg(LegKind.CLAIM, label, position.target, data, brings=market.reward_tokens),)
 
-    def deposit(self, position: Position, market: Market, amount: Share) -> Sequence[Leg]:
+    def deposit(
+        self,
+        position: Position,
+        market: Market,
+        amount: Share,
+        observation: Observation | None = None,  # noqa: ARG002
+    ) -> Sequence[Leg]:
         """Approve exactly, then ``deposit(pid, amount)``, which also pays what accrued since the claim."""
         stake = Leg(
             kind=LegKind.DEPOSIT,

@@ -19,7 +19,6 @@ from keeper.erc20 import (
     TOTAL_SUPPLY,
     approve_legs,
     approve_permission,
-    ask_parts,
     ask_tokens,
     optional,
 )
@@ -42,7 +41,6 @@ STAKE: Final = Fn("stake(uint256)")
 _KIND: Final = "Synthetix StakingRewards"
 
 #: Gas of a compound on real code (claim, approve, swap, approve, stake), a first swap's cold slots included.
-_GAS_SINGLE: Final = 480_000
 #: The same where the stake is an LP token: a second swap and the adding of liquidity come on top.
 _GAS_LP: Final = 840_000
 
@@ -61,12 +59,10 @@ class StakingRewards:
         results = yield [fn.read(position.target) for fn in fns]
         addresses = [expect(fn, result, position, _KIND) for fn, result in zip(fns, results, strict=True)]
         stake, reward = yield from ask_tokens(position.chain, addresses)
-        parts = yield from ask_parts(stake)
         return Market(
             stake_token=stake,
             reward_tokens=(reward,),
-            stake_parts=parts,
-            typical_gas=_GAS_LP if parts else _GAS_SINGLE,
+            typical_gas=_GAS_LP,
             side_effects=frozenset({SideEffect.OWNER_ONLY}),
         )
 
@@ -109,7 +105,13 @@ class StakingRewards:
         label = f"claim {market.reward_tokens[0].symbol}"
         return (Leg(LegKind.CLAIM, label, position.target, GET_REWARD.encode(), brings=market.reward_tokens),)
 
-    def deposit(self, position: Position, market: Market, amount: Share) -> Sequence[Leg]:
+    def deposit(
+        self,
+        position: Position,
+        market: Market,
+        amount: Share,
+        observation: Observation | None = None,  # noqa: ARG002
+    ) -> Sequence[Leg]:
         """Approve exactly, then stake."""
         stake = Leg(
             kind=LegKind.DEPOSIT,

@@ -10,7 +10,7 @@ from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import Address, Amount, Token, UsdWad
 from keeper.domain.observation import Observation, Sample
 from keeper.domain.plan import LegKind, Plan
-from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, Purpose, Receipt, TransferLog
+from keeper.domain.transaction import Attempt, AttemptState, Intent, IntentState, NftLog, Purpose, Receipt, TransferLog
 from keeper.errors import StoreUnavailable
 from keeper.store.codec import dump, load
 
@@ -39,6 +39,8 @@ Row: TypeAlias = Mapping[Any, Any]
 
 _AMOUNTS = tuple[Amount, ...]
 _TRANSFERS = tuple[TransferLog, ...]
+_NFTS = tuple[NftLog, ...]
+_EVENTS = tuple[tuple[Address, str], ...]
 
 #: How a sample's text begins, and an observation's does not.
 _SAMPLE = '{"observation":'
@@ -122,6 +124,7 @@ def harvest_row(harvest: Harvest) -> dict[str, Any]:
         "compounded_usd": harvest.compounded_usd,
         "cost_usd": harvest.cost_usd,
         "error": harvest.error,
+        "deposited": dump(_AMOUNTS, harvest.deposited) if harvest.deposited else None,
     }
 
 
@@ -148,6 +151,7 @@ def harvest_of(row: Row) -> Harvest:
         compounded_usd=UsdWad(row["compounded_usd"]),
         cost_usd=UsdWad(row["cost_usd"]),
         error=row["error"],
+        deposited=load(_AMOUNTS, row["deposited"] or "[]"),
     )
 
 
@@ -234,6 +238,8 @@ def receipt_row(receipt: Receipt) -> dict[str, Any]:
         "effective_gas_price_wei": receipt.effective_gas_price_wei,
         "l1_fee_wei": receipt.l1_fee_wei,
         "transfers": dump(_TRANSFERS, receipt.transfers),
+        "nfts": dump(_NFTS, receipt.nfts) if receipt.nfts else None,
+        "events": dump(_EVENTS, receipt.events) if receipt.events else None,
     }
 
 
@@ -248,6 +254,8 @@ def receipt_of(row: Row) -> Receipt:
         effective_gas_price_wei=int(row["effective_gas_price_wei"]),
         l1_fee_wei=int(row["l1_fee_wei"]),
         transfers=load(_TRANSFERS, row["transfers"]),
+        nfts=load(_NFTS, row["nfts"] or "[]"),
+        events=load(_EVENTS, row["events"] or "[]"),
     )
 
 

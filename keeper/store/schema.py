@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: Every revision this keeper knows, oldest first; the last is what it writes.
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 
 #: The revision of the tables below.
 REVISION: Final = REVISIONS[-1]
@@ -125,6 +125,7 @@ harvests = _table(
     _big("compounded_usd"),
     _big("cost_usd"),
     _text("error"),
+    _text("deposited", null=True),
     sa.UniqueConstraint("id"),
     _among("state", "open", "done", "failed", "cancelled"),
 )
@@ -203,6 +204,8 @@ receipts = _table(
     _integer("recorded_at"),
     _flag("orphaned"),
     _flag("final"),
+    _text("nfts", null=True),
+    _text("events", null=True),
     sa.CheckConstraint("status IN (0, 1)", name="status"),
     sa.CheckConstraint("final IN (0, 1) AND final + orphaned < 2", name="final"),
 )

@@ -68,6 +68,7 @@ def check_guards(observation: Observation, around: Surroundings, cost: UsdWad) -
 
 def _checks(observation: Observation, around: Surroundings, cost: UsdWad) -> Iterable[Reason]:
     yield _protocol(observation)
+    yield _opening(observation)
     yield _funding(observation)
     yield _signer(around)
     yield _failures(around)
@@ -88,6 +89,14 @@ def _protocol(o: Observation) -> Reason:
         what = "harvests" if o.harvest_paused else "deposits"
         return Reason(ReasonCode.PROTOCOL_PAUSED, f"the protocol refuses {what} at present; waiting for it to reopen")
     return _ok("not paused")
+
+
+def _opening(o: Observation) -> Reason:
+    if o.harvest_opens_at is not None and o.block.timestamp < o.harvest_opens_at:
+        when = datetime.fromtimestamp(o.harvest_opens_at, UTC)
+        text = f"a harvest before {when:%Y-%m-%d %H:%M} UTC would lose rewards or lock them up; waiting for it"
+        return Reason(ReasonCode.HARVEST_TOO_EARLY, text)
+    return _ok("no penalty on claiming now")
 
 
 def _funding(o: Observation) -> Reason:

@@ -140,7 +140,9 @@ class UniswapV2:
         ends = (sold.address, bought.address)
         paths += [(sold.address, via, bought.address) for via in route.spec.via if via not in ends]
         label = f"swap {sold.symbol} to {bought.symbol}"
-        swaps = (_swap_permission(fn, route.spec.router, owner, path, label) for path in paths for fn in (SWAP, SWAP_PLAIN))
+        swaps = (
+            _swap_permission(fn, route.spec.router, owner, path, label) for path in paths for fn in (SWAP, SWAP_PLAIN)
+        )
         return (*swaps, approve_permission(sold, route.spec.router))
 
 

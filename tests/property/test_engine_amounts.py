@@ -14,7 +14,7 @@ from keeper.domain.position import Market, Position, RouteSpec
 from keeper.domain.valuation import Quote, TokenPrice, Valuation
 from keeper.engine.execute import reprice
 from keeper.engine.plan import _shares
-from keeper.engine.resolve import Holding, Sale
+from keeper.engine.book import Holding, Sale
 from keeper.engine.simulate import fill, min_out
 from keeper.errors import HarvestPaidNothing, SimulationReverted
 from keeper.ports import SwapRoute

@@ -18,7 +18,8 @@ from keeper.domain.position import Market, Position, RouteSpec, StrategyOptions
 from keeper.domain.valuation import Quote, TokenPrice, Valuation
 from keeper.engine.payout import part
 from keeper.engine.plan import make_plan, permissions_of
-from keeper.engine.resolve import Holding, Sale, _holding
+from keeper.engine.book import Holding, Sale
+from keeper.engine.ways import _holding
 from keeper.engine.simulate import fill, min_out
 from keeper.erc20 import TRANSFER, UNWRAP
 from keeper.errors import ConfigError, ReadFailed

@@ -20,7 +20,7 @@ from keeper.domain.valuation import Valuation
 from keeper.engine.clock import SystemClock
 from keeper.engine.lease import Leases
 from keeper.engine.plan import make_plan
-from keeper.engine.resolve import Holding, Sale
+from keeper.engine.book import Holding, Sale
 from keeper.engine.simulate import min_out
 from keeper.errors import RpcRejected
 from keeper.ports import SwapRoute

@@ -15,7 +15,7 @@ from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import Quote, SwapDepth, TokenPrice, Valuation
 from keeper.engine.case import Case
 from keeper.engine.decide import decide
-from keeper.engine.resolve import Holding, Sale
+from keeper.engine.book import Holding, Sale
 from keeper.ports import SwapRoute
 from keeper.strategy.guards import Surroundings
 from keeper.strategy.threshold import SECONDS_PER_YEAR

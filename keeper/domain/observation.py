@@ -86,6 +86,8 @@ class Observation:
     harvest_opens_at: int | None = None
     #: Further numbers that the adapter will need to make its calls (a tick, a price), by name.
     notes: tuple[tuple[str, int], ...] = ()
+    #: Why deposits or harvests are refused, where the owner can do something about it; one sentence, no full stop.
+    paused_because: str = ""
 
     def note(self, name: str) -> int:
         """Return one of the adapter's own numbers. KeyError when it has not noted it."""

@@ -199,14 +199,16 @@ class Market:
     prices: Mapping[Address, PriceSpec] = field(default_factory=lambda: MappingProxyType({}))
     #: How the stake token is made; found by the engine, not by adapters.
     basket: Basket | None = None
+    #: Tokens that a harvest for everybody pays to whoever calls it.
+    fee_tokens: tuple[Token, ...] = ()
 
     @property
     def held(self) -> tuple[Token, ...]:
         """Every token of this market that a wallet can hold, without repeats."""
         stake = () if self.virtual else (self.stake_token,)
-        return tuple(dict.fromkeys((*stake, *self.stake_parts, *self.reward_tokens)))
+        return tuple(dict.fromkeys((*stake, *self.stake_parts, *self.reward_tokens, *self.fee_tokens)))
 
     @property
     def tokens(self) -> tuple[Token, ...]:
         """Every token of this market, without repeats."""
-        return tuple(dict.fromkeys((self.stake_token, *self.stake_parts, *self.reward_tokens)))
+        return tuple(dict.fromkeys((self.stake_token, *self.stake_parts, *self.reward_tokens, *self.fee_tokens)))

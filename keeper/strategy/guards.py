@@ -85,6 +85,8 @@ def _ok(text: str) -> Reason:
 
 
 def _protocol(o: Observation) -> Reason:
+    if o.paused_because and (o.harvest_paused or o.deposits_paused):
+        return Reason(ReasonCode.PROTOCOL_PAUSED, o.paused_because)
     if o.harvest_paused or o.deposits_paused:
         what = "harvests" if o.harvest_paused else "deposits"
         return Reason(ReasonCode.PROTOCOL_PAUSED, f"the protocol refuses {what} at present; waiting for it to reopen")

@@ -28,7 +28,11 @@ TYPES = {
     "OptionalAddress": 'address or "none"',
     "NamedPath": "path",
     "Listen": "host:port",
-    "RouteConfig": "table, see below",
+    "Routes": "table or array of tables, see below",
+    "tuple[FeeTier, ...]": "array of whole numbers",
+    "tuple[ExchangeConfig, ...]": "tables, see below",
+    "tuple[PlaceConfig, ...]": "tables, see below",
+    "dict[str, str | int | bool]": "table",
     "PayoutConfig": "table, see below",
     "GasTopUpConfig": "table, see below",
     "ExitDate": "date or time, in quotes or not",
@@ -48,6 +52,8 @@ TABLES = (
     ("[chains.NAME]", models.ChainConfig),
     ("[chains.NAME.errors]", models.ErrorsConfig),
     ('[chains.NAME.feeds."TOKEN"]', models.FeedConfig),
+    ("[[chains.NAME.exchanges]]", models.ExchangeConfig),
+    ("[[chains.NAME.places]]", models.PlaceConfig),
     ("[signers.NAME], a keystore", models.KeystoreSigner),
     ("[signers.NAME], a raw key", models.EnvKeySigner),
     ("[signers.NAME], watched", models.WatchSigner),
@@ -122,7 +128,9 @@ A key may send tokens to its position's `payout.to` and to nobody else, and may 
 
 def annotations(model: type[models.Table]) -> dict[str, str]:
     """Return the annotation of each field as it stands in the source, wrappers stripped."""
-    found = dict(model.__annotations__)
+    found = {
+        key: text for base in reversed(model.__mro__) for key, text in getattr(base, "__annotations__", {}).items()
+    }
     return {key: _strip(str(text)) for key, text in found.items() if key in model.model_fields}
 
 

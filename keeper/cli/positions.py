@@ -52,7 +52,7 @@ def _entry(loaded: Loaded, position: PositionConfig) -> dict[str, Any]:
         "target": address_long(position.target),
         "signer": position.signer,
         "params": position.params,
-        "route": position.route.kind if position.route else None,
+        "route": ", ".join(dict.fromkeys(route.kind for route in position.routes)) or None,
     }
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from keeper.config.fields import Gwei, HexAddress, NodeWords, OptionalAddress, RpcUrl, Text, Whole
+from keeper.config.fields import Gwei, HexAddress, NodeWords, OptionalAddress, RpcUrl, Text, Whole, parse_address
+from keeper.config.position_models import RouteConfig
 from keeper.config.table import Table, as_tuple, split
+from keeper.domain.facts import Place
 from keeper.domain.transaction import Submission
 
-__all__ = ["ChainConfig", "ErrorsConfig", "FeedConfig"]
+__all__ = ["ChainConfig", "ErrorsConfig", "ExchangeConfig", "FeedConfig", "PlaceConfig"]
 
 
 class FeedConfig(Table):
@@ -20,6 +23,36 @@ class FeedConfig(Table):
 
     feed: HexAddress = Field(description="Aggregator proxy.")
     max_age_seconds: Whole = Field(ge=60, le=604_800, description="Age after which an answer is stale.")
+
+
+class ExchangeConfig(RouteConfig):
+    """``[[chains.NAME.exchanges]]``: where positions without a `route` of their own sell."""
+
+    name: Text = Field(min_length=1, max_length=64, description="For people, e.g. `Uniswap V2`.")
+
+
+def _is_address(value: str | int | bool) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"0[xX][0-9a-fA-F]{40}", value) is not None
+
+
+class PlaceConfig(Table):
+    """``[[chains.NAME.places]]``: a farm, pool or registry that `keeper discover` looks in."""
+
+    protocol: Text = Field(min_length=1, description="Protocol adapter; `keeper protocols` lists them.")
+    name: Text = Field(min_length=1, max_length=64, description="For people, e.g. `SushiSwap MasterChef`.")
+    target: HexAddress = Field(description="The contract to look in: the farm itself, or a registry of farms.")
+    params: dict[str, str | int | bool] = Field(
+        {}, description="The protocol's own keys that every position found there has."
+    )
+
+    @field_validator("params")
+    @classmethod
+    def _exact_addresses(cls, params: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+        return {key: parse_address(value) if _is_address(value) else value for key, value in params.items()}
+
+    def to_domain(self) -> Place:
+        """Give the value that the engine takes."""
+        return Place(self.protocol, self.name, self.target, MappingProxyType(dict(self.params)))
 
 
 class ErrorsConfig(Table):
@@ -116,6 +149,18 @@ class ChainConfig(Table):
     multicall3: OptionalAddress = Field(None, description='Multicall3 contract; `"none"` where there is none.')
     sequencer_feed: OptionalAddress = Field(None, description='Sequencer-uptime feed of an L2; `"none"` to do without.')
     feeds: dict[HexAddress, FeedConfig] = Field({}, description="Further Chainlink USD feeds by token address.")
+    exchanges: Annotated[tuple[ExchangeConfig, ...], BeforeValidator(as_tuple)] = Field(
+        (),
+        max_length=32,
+        description="Further exchanges, asked before the shipped ones; one of the same `kind` and `router` takes the "
+        "shipped one's place, and `exchanges = []` does without all of them.",
+    )
+    places: Annotated[tuple[PlaceConfig, ...], BeforeValidator(as_tuple)] = Field(
+        (),
+        max_length=1_000,
+        description="Further places, looked in before the shipped ones; one of the same `protocol` and `target` takes "
+        "the shipped one's place.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

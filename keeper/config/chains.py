@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from keeper.config.chain_models import ChainConfig
 from keeper.config.packaged import chain_names, locate
-from keeper.domain.facts import ChainFacts, FeedFact
+from keeper.domain.facts import ChainFacts, FeedFact, Place
+from keeper.domain.money import Address
+from keeper.domain.position import RouteSpec
 
 __all__ = ["FACT_KEYS", "REQUIRED", "merge", "missing_facts", "shipped"]
 
@@ -86,7 +88,26 @@ def merge(name: str, config: ChainConfig) -> ChainFacts:
         sequencer_feed=_value(name, config, "sequencer_feed"),
         finality_tag=_value(name, config, "finality") == "tag",
         finality_blocks=_finality_blocks(name, config),
+        exchanges=_exchanges(base, config),
+        places=_places(base, config),
     )
+
+
+def _exchanges(base: ChainConfig | None, config: ChainConfig) -> tuple[RouteSpec, ...]:
+    """The config's own come first, in place of shipped ones with the same router; an empty array is none at all."""
+    if "exchanges" in config.model_fields_set and not config.exchanges:
+        return ()
+    routes: dict[tuple[str, Address], RouteSpec] = {}
+    for exchange in (*config.exchanges, *(base.exchanges if base else ())):
+        routes.setdefault((exchange.kind, exchange.router), exchange.to_domain())
+    return tuple(routes.values())
+
+
+def _places(base: ChainConfig | None, config: ChainConfig) -> tuple[Place, ...]:
+    places: dict[tuple[str, Address], Place] = {}
+    for place in (*config.places, *(base.places if base else ())):
+        places.setdefault((place.protocol, place.target), place.to_domain())
+    return tuple(places.values())
 
 
 def _finality_blocks(name: str, config: ChainConfig) -> int:

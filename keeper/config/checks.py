@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
@@ -81,7 +82,27 @@ class _Checker:
                 f"give them here: {', '.join(missing)}",
             )
             return None
-        return chain
+        return self._offers(chain, ("chains", name), value)
+
+    def _offers(self, chain: models.ChainConfig, path: Path, value: Mapping[str, Any]) -> models.ChainConfig | None:
+        """Check what a chain's own exchanges and places name, and the places' params."""
+        before = len(self.problems.lines)
+        self._route((*path, "exchanges"), value.get("exchanges"))
+        places = []
+        for index, place in enumerate(chain.places):
+            here: Path = (*path, "places", index)
+            specs = None if self.catalogue is None else self.catalogue.protocols.get(place.protocol)
+            if specs is not None:
+                loose = {key: replace(spec, required=False) for key, spec in specs.items()}
+                own = check_keys(self.problems, (*here, "params"), place.params, loose, whose=place.protocol)
+                places.append(place.model_copy(update={"params": own}))
+            elif self.catalogue is not None:
+                self._no_such((*here, "protocol"), "protocol", self.catalogue.protocols)
+            else:
+                places.append(place)
+        if len(self.problems.lines) > before:
+            return None
+        return chain.model_copy(update={"places": tuple(places)}) if places else chain
 
     def signer(self, name: str, value: Any) -> models.SignerConfig | None:
         """Check a signer's table by its kind."""
@@ -115,7 +136,7 @@ class _Checker:
         own = {key: item for key, item in value.items() if key in models.PositionConfig.written}
         before = len(self.problems.lines)
         params = self._params(path, value.get("protocol"), {key: value[key] for key in value if key not in own})
-        self._route(path, value.get("route"))
+        self._route((*path, "route"), value.get("route"))
         position = self.model(models.PositionConfig, {**self.inherited, **own, "params": params}, path)
         return position if len(self.problems.lines) == before else None
 
@@ -135,9 +156,14 @@ class _Checker:
         return {}
 
     def _route(self, path: Path, route: Any) -> None:
+        """Check the exchange of a route, or of each of several."""
+        if isinstance(route, list):
+            for index, one in enumerate(route):
+                self._route((*path, index), one)
+            return
         kind = route.get("kind") if isinstance(route, Mapping) else None
         if self.catalogue is not None and isinstance(kind, str) and kind not in self.catalogue.swaps:
-            self._no_such((*path, "route", "kind"), "exchange", self.catalogue.swaps)
+            self._no_such((*path, "kind"), "exchange", self.catalogue.swaps)
 
     def _no_such(self, path: Path, what: str, known: Any) -> None:
         hint = nearest(self._at(path), known)

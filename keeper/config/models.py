@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from keeper.config.chain_models import ChainConfig, ErrorsConfig, FeedConfig
+from keeper.config.chain_models import ChainConfig, ErrorsConfig, ExchangeConfig, FeedConfig, PlaceConfig
 from keeper.config.fields import (
     Bps,
     Flag,
@@ -39,6 +39,7 @@ __all__ = [
     "ChainConfig",
     "EnvKeySigner",
     "ErrorsConfig",
+    "ExchangeConfig",
     "FeedConfig",
     "GasTopUpConfig",
     "KeeperConfig",
@@ -46,6 +47,7 @@ __all__ = [
     "LimitsConfig",
     "NotifyConfig",
     "PayoutConfig",
+    "PlaceConfig",
     "PolicyConfig",
     "PositionConfig",
     "PriceTokenConfig",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from keeper.config.fields import (
     Bps,
@@ -39,6 +39,8 @@ _YEAR = 365 * 86_400
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _POLICY = r"^[a-z0-9][a-z0-9_.>-]{0,62}$"
 _THOUSAND = UsdWad(10**21)
+#: Hundredths of a basis point: a million is all of it.
+FeeTier: TypeAlias = Annotated[Whole, Field(ge=1, lt=1_000_000)]
 
 
 class StrategyConfig(Table):
@@ -95,16 +97,48 @@ class BatchConfig(Table):
 class RouteConfig(Table):
     """``route`` of a position: where rewards are swapped."""
 
-    kind: Text = Field(description="Exchange adapter, e.g. `uniswap-v2`.")
+    kind: Text = Field(min_length=1, description="Exchange adapter, e.g. `uniswap-v2`; `keeper protocols` lists them.")
     router: HexAddress = Field(description="Router contract.")
+    quoter: HexAddress | None = Field(None, description="Contract that quotes, where the exchange has one of its own.")
     via: Annotated[tuple[HexAddress, ...], BeforeValidator(lambda value: as_tuple(split(value)))] = Field(
         (), max_length=8, description="Tokens that two-hop routes may pass through, best first."
     )
-    fee_bps: Whole = Field(30, ge=0, le=1_000, description="Swap fee of the pools, basis points.")
+    fee_bps: Whole = Field(
+        30, ge=0, le=1_000, description="Swap fee of the pools, basis points, where it is the same for all."
+    )
+    tiers: Annotated[tuple[FeeTier, ...], BeforeValidator(lambda value: as_tuple(split(value)))] = Field(
+        (),
+        max_length=8,
+        description="Fee tiers to try (tick spacings, where the exchange counts by these); empty for the usual ones.",
+    )
+    pools: Annotated[tuple[HexAddress, ...], BeforeValidator(lambda value: as_tuple(split(value)))] = Field(
+        (), max_length=64, description="Pools to use, where the exchange has no registry to ask."
+    )
+
+    @model_validator(mode="after")
+    def _no_doubles(self) -> Self:
+        for key in ("via", "tiers", "pools"):
+            if len(set(getattr(self, key))) < len(getattr(self, key)):
+                raise ValueError(f"{key} names something twice; keep one")
+        return self
 
     def to_domain(self) -> RouteSpec:
         """Give the value that the engine takes."""
-        return RouteSpec(self.kind, self.router, self.via, self.fee_bps)
+        return RouteSpec(self.kind, self.router, self.via, self.fee_bps, self.quoter, self.tiers, self.pools)
+
+
+def _how_many(value: Any) -> str:
+    return "[several]" if isinstance(value, (list, tuple)) else "[one]"
+
+
+#: One route, or several of which the best is taken each time. The tags stand in brackets: they are no part of a place.
+Routes: TypeAlias = Annotated[
+    Annotated[RouteConfig, Tag("[one]")]
+    | Annotated[
+        tuple[RouteConfig, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=8), Tag("[several]")
+    ],
+    Discriminator(_how_many),
+]
 
 
 class PayoutConfig(Table):
@@ -132,8 +166,10 @@ class PositionConfig(Table):
     target: HexAddress = Field(description="Contract that holds the stake (farm, chef, pool).")
     owner: HexAddress | None = Field(None, description="Account to watch; either this or `signer`.")
     signer: Text | None = Field(None, description="Signer whose account owns the stake; either this or `owner`.")
-    route: RouteConfig | None = Field(
-        None, description="How rewards become what is staked; not needed when they already are."
+    route: Routes | None = Field(
+        None,
+        description="Where rewards are sold for what is staked; of an array of tables the best is taken each time; "
+        "without any, the chain's exchanges are used.",
     )
     policy: Text | None = Field(None, pattern=_POLICY, description="Policy that says when; else `[strategy]`'s.")
     risk_factor: RiskBps = Field(
@@ -227,8 +263,16 @@ class PositionConfig(Table):
             )
         return self
 
+    @property
+    def routes(self) -> tuple[RouteConfig, ...]:
+        """Its own routes; empty when it has none and uses the chain's exchanges."""
+        if self.route is None:
+            return ()
+        return self.route if isinstance(self.route, tuple) else (self.route,)
+
     def to_domain(self, owner: Address, *, can_sign: bool) -> Position:
         """Give the value that the engine takes, once the owner's address is known."""
+        routes = tuple(route.to_domain() for route in self.routes)
         return Position(
             id=self.id,
             chain=self.chain,
@@ -237,8 +281,9 @@ class PositionConfig(Table):
             signer=self.signer if can_sign else None,
             target=self.target,
             params=dict(self.params),
-            route=self.route.to_domain() if self.route else None,
+            route=routes[0] if routes else None,
             options=self._options(),
+            other_routes=routes[1:],
         )
 
     def _options(self) -> StrategyOptions:

@@ -100,7 +100,8 @@ class Problems:
     def pydantic(self, path: Path, error: ValidationError) -> None:
         """Report everything that a model found."""
         for item in error.errors(include_url=False):
-            place = (*path, *(part for part in item["loc"] if part != "[key]"))
+            # parts in brackets are how the model names its own branches, and stand in no file
+            place = (*path, *(part for part in item["loc"] if not str(part).startswith("[")))
             if item["type"] == "extra_forbidden":
                 self.unknown_key(place)
             else:

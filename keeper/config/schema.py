@@ -44,7 +44,10 @@ _INSIDE: Final[Mapping[Path, type[models.Table]]] = MappingProxyType(
         ("prices", "tokens", "*"): models.PriceTokenConfig,
         ("policies", "*"): models.PolicyConfig,
         ("batches", "*"): models.BatchConfig,
+        ("chains", "*", "exchanges", "*"): models.ExchangeConfig,
+        ("chains", "*", "places", "*"): models.PlaceConfig,
         ("positions", "*", "route"): models.RouteConfig,
+        ("positions", "*", "route", "*"): models.RouteConfig,
         ("positions", "*", "payout"): models.PayoutConfig,
         ("positions", "*", "gas_top_up"): models.GasTopUpConfig,
     }

@@ -132,5 +132,6 @@ def _chain(loaded: Loaded, name: str, chain: models.ChainConfig) -> Iterator[Row
         if key not in chain.model_fields_set and getattr(base, key) is not None:
             value = getattr(base, key)
             wei = key.endswith("_gwei")
-            shown = f"{len(value)} feeds" if key == "feeds" else (f"{value / 10**9:.9g}" if wei else value)
+            counted = key in {"feeds", "exchanges", "places"}
+            shown = f"{len(value)} {key}" if counted else (f"{value / 10**9:.9g}" if wei else value)
             yield Row(dotted((*path, key)), shown, f"shipped chains/{name}.toml")

@@ -140,14 +140,18 @@ def payout_clash(position: models.PositionConfig, owner: Address | None) -> str:
     """Say what the account that a position pays is, where it must not be that; empty when nothing is wrong."""
     if position.payout is None:
         return ""
-    to, route = position.payout.to, position.route
+    to = position.payout.to
     named: dict[Address | None, str] = {
         position.target: "the position's target",
         owner: "the owner's own account",
     }
     named |= {address: f"the position's {key}" for key, address in _addresses(position)}
-    if route is not None:
-        named |= {**dict.fromkeys(route.via, "a token of its route"), route.router: "its router"}
+    for route in position.routes:
+        named |= {
+            **dict.fromkeys(route.via, "a token of its route"),
+            **dict.fromkeys(route.pools, "a pool of its route"),
+        }
+        named |= {route.quoter: "its quoter", route.router: "its router"}
     return named.get(to, "")
 
 

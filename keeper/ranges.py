@@ -89,7 +89,8 @@ def amount0_for(sqrt_a: int, sqrt_b: int, liquidity: int, *, up: bool = False) -
     low, high = sorted((sqrt_a, sqrt_b))
     numerator = (liquidity << 96) * (high - low)
     if up:
-        return -(-(-(-numerator // high)) // low)
+        outer = -(-numerator // high)
+        return -(-outer // low)
     return numerator // high // low
 
 
@@ -171,7 +172,7 @@ def side_floors_bps(sqrt_price: int, sqrt_a: int, sqrt_b: int, slippage_bps: int
 
 
 def virtual_reserve(sqrt_price: int, liquidity: int, *, zero: bool) -> int:
-    """Return the reserve of token0 (``zero``) or token1 of the constant-product pool that trades alike at this price."""
+    """Return what the constant-product pool that trades alike at this price holds of token0 (``zero``) or token1."""
     return (liquidity << 96) // sqrt_price if zero else liquidity * sqrt_price >> 96
 
 

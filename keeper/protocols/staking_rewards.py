@@ -8,7 +8,8 @@ from typing import Final
 
 from keeper.abi import Fn
 from keeper.domain.block import BlockRef
-from keeper.domain.money import Amount
+from keeper.domain.facts import Place
+from keeper.domain.money import Address, Amount
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Leg, LegKind, Patch, Share
 from keeper.domain.position import Market, Position, SideEffect
@@ -20,10 +21,12 @@ from keeper.erc20 import (
     approve_legs,
     approve_permission,
     ask_tokens,
+    fixed_word,
     optional,
 )
-from keeper.ports import ArgRule, ParamSpec, Permission, Questions
-from keeper.protocols.shared import YEAR_SECONDS, accrual, expect
+from keeper.errors import ConfigError
+from keeper.ports import ArgRule, Found, ParamSpec, Permission, Questions
+from keeper.protocols.shared import YEAR_SECONDS, accrual, expect, int_param
 
 __all__ = ["StakingRewards"]
 
@@ -37,24 +40,49 @@ PERIOD_FINISH: Final = Fn("periodFinish()", "uint256")
 PAUSED: Final = Fn("paused()", "bool")
 GET_REWARD: Final = Fn("getReward()")
 STAKE: Final = Fn("stake(uint256)")
+#: Sky's: a referral code is credited with the stake.
+STAKE_REFERRED: Final = Fn("stake(uint256,uint16)")
+
+#: A registry's list of farms, where there is one (QuickSwap's and Uniswap's StakingRewardsFactory): token by number.
+REGISTERED: Final = Fn("stakingTokens(uint256)", "address")
+#: The farm of a staked token there; forks append more to the answer.
+FARM_OF: Final = Fn("stakingRewardsInfoByStakingToken(address)", "address")
+
+#: Most farms of one registry that are looked at, and how many in one batch.
+_MOST_FARMS: Final = 2_000
+_BATCH: Final = 200
+
+#: Largest referral code.
+_MAX_REFERRAL: Final = 2**16 - 1
 
 _KIND: Final = "Synthetix StakingRewards"
 
-#: Gas of a compound on real code (claim, approve, swap, approve, stake), a first swap's cold slots included.
-#: The same where the stake is an LP token: a second swap and the adding of liquidity come on top.
+#: Gas of a compound on real code where the stake is an LP token: claim, two swaps, adding of liquidity, stake, each with
+#: its approval; a first swap's cold slots included. 480,000 where one swap does.
 _GAS_LP: Final = 840_000
 
 
 class StakingRewards:
-    """Adapter for https://github.com/Synthetixio/synthetix/blob/develop/contracts/StakingRewards.sol ."""
+    """Adapter for https://github.com/Synthetixio/synthetix/blob/develop/contracts/StakingRewards.sol .
+
+    Synthetix' and Sky's builds can be paused, which stops staking while claims go on: reported, so that a reward is not
+    claimed and sold for a stake that would be refused.
+    """
 
     name = "synthetix-staking-rewards"
     #: Gas units of one compound in the dearest case; what `keeper plan` reckons with.
     typical_gas = _GAS_LP
-    params: Mapping[str, ParamSpec] = MappingProxyType({})
+    params: Mapping[str, ParamSpec] = MappingProxyType(
+        {
+            "referral": ParamSpec(
+                "int", False, "Sky farms: referral code of each stake, 0 for none; default: stake without one."
+            )
+        }
+    )
 
     def resolve(self, position: Position) -> Questions[Market]:
-        """Ask for the two tokens, and for the sides of the staked one when it is an LP token."""
+        """Ask for the two tokens."""
+        _referral(position)
         fns = (STAKING_TOKEN, REWARDS_TOKEN)
         results = yield [fn.read(position.target) for fn in fns]
         addresses = [expect(fn, result, position, _KIND) for fn, result in zip(fns, results, strict=True)]
@@ -112,21 +140,69 @@ class StakingRewards:
         amount: Share,
         observation: Observation | None = None,  # noqa: ARG002
     ) -> Sequence[Leg]:
-        """Approve exactly, then stake."""
+        """Approve exactly, then stake, with the referral code where there is one."""
+        referral = _referral(position)
         stake = Leg(
             kind=LegKind.DEPOSIT,
             label=f"stake {market.stake_token.symbol}",
             to=position.target,
-            template=STAKE.encode(0),
+            template=STAKE.encode(0) if referral is None else STAKE_REFERRED.encode(0, referral),
             patches=(Patch(0, amount),),
             spends=(market.stake_token,),
         )
         return (*approve_legs(position.target, amount), stake)
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
-        """Claim, stake, and approve the farm for the staked token."""
+        """Claim, stake (with this referral code only), and approve the farm for the staked token."""
+        referral, bounded = _referral(position), ArgRule(0, at_most=AMOUNT_CAP)
+        if referral is None:
+            stake = Permission(position.target, STAKE.selector, 1, (bounded,), "stake")
+        else:
+            rules = (bounded, fixed_word(1, referral))
+            stake = Permission(position.target, STAKE_REFERRED.selector, 2, rules, f"stake, referral {referral}")
         return (
             Permission(position.target, GET_REWARD.selector, 0, (), "claim rewards"),
-            Permission(position.target, STAKE.selector, 1, (ArgRule(0, at_most=AMOUNT_CAP),), "stake"),
+            stake,
             approve_permission(market.stake_token, position.target),
         )
+
+    def discover(self, chain: str, place: Place, owner: Address) -> Questions[Sequence[Found]]:
+        """Look into one farm, or into every farm of a StakingRewardsFactory."""
+        farms = (yield from _registered(place.target)) or [place.target]
+        found: list[Found] = []
+        for start in range(0, len(farms), _BATCH):
+            batch = farms[start : start + _BATCH]
+            results = yield [
+                read for farm in batch for read in (BALANCE_OF.read(farm, owner), STAKING_TOKEN.read(farm))
+            ]
+            for farm, stake, token in zip(batch, results[::2], results[1::2], strict=True):
+                amount, staked = optional(BALANCE_OF, stake), optional(STAKING_TOKEN, token)
+                if amount and staked:
+                    (known,) = yield from ask_tokens(chain, [Address(f"0x{staked:040x}")])
+                    found.append(Found(place, farm, place.params, Amount(known, amount), f"stake of {known.symbol}"))
+        return found
+
+
+def _registered(registry: Address) -> Questions[list[Address]]:
+    """List a registry's farms; empty when the contract is none (a farm itself)."""
+    tokens: list[Address] = []
+    for start in range(0, _MOST_FARMS, _BATCH):
+        answers = yield [REGISTERED.read(registry, number) for number in range(start, start + _BATCH)]
+        listed = [answer for answer in (optional(REGISTERED, result) for result in answers) if answer]
+        tokens += [Address(f"0x{token:040x}") for token in listed]
+        if len(listed) < _BATCH:
+            break
+    if not tokens:
+        return []
+    farms = yield [FARM_OF.read(registry, token, result_bytes=160) for token in tokens]
+    return [Address(f"0x{farm:040x}") for farm in (optional(FARM_OF, result) for result in farms) if farm]
+
+
+def _referral(position: Position) -> int | None:
+    """Return the referral code, or ``None`` for farms that take none."""
+    if "referral" not in position.params:
+        return None
+    referral = int_param(position, "referral")
+    if referral > _MAX_REFERRAL:
+        raise ConfigError(f"position {position.id}: referral must be 0 to {_MAX_REFERRAL}, not {referral}")
+    return referral

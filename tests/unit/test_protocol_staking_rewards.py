@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from adapter_kit import BLOCK, OWNER, World, addr, fill, mutations, permitted, token
 
+from keeper.abi import keccak
+from keeper.domain.facts import Place
 from keeper.domain.plan import LegKind, Share
 from keeper.domain.position import Position
-from keeper.errors import ReadFailed
+from keeper.errors import ConfigError, ReadFailed
 from keeper.protocols.staking_rewards import StakingRewards
 
 FARM, UNI, LP = addr(1), token(2, "UNI"), token(3, "UNI-V2")
@@ -36,21 +40,10 @@ def look(world: World):
     return ADAPTER.observe(POSITION, market, world.answer(ADAPTER.reads(POSITION, market)), BLOCK)
 
 
-def test_single_token_farm_resolves_without_parts():
+def test_farm_resolves_to_what_is_staked_and_what_is_paid():
     market = a_farm().talk(ADAPTER.resolve(POSITION))
 
     assert (market.stake_token, market.reward_tokens, market.stake_parts) == (LP, (UNI,), ())
-
-
-def test_lp_stake_resolves_to_its_two_sides_and_costs_more_gas():
-    world, single = a_farm(), a_farm()
-    first, second = token(4, "AAA", 6), token(5, "BBB")
-    world.put_pair(LP, first, second)
-
-    market = world.talk(ADAPTER.resolve(POSITION))
-
-    assert market.stake_parts == (first, second)
-    assert market.typical_gas > single.talk(ADAPTER.resolve(POSITION)).typical_gas
 
 
 def test_accrual_is_the_owners_part_of_a_years_emission():
@@ -143,3 +136,50 @@ def test_permissions_cover_the_legs_and_nothing_a_thief_would_want():
         assert permitted(allowed, call.to, call.data)
         for what, to, data in mutations(call, OWNER, (amount,)):
             assert not permitted(allowed, to, data), f"{leg.label}: {what}"
+
+
+def referred(referral) -> Position:
+    return replace(POSITION, params={"referral": referral})
+
+
+def test_stake_with_a_referral_code_is_sky_s_and_no_other_code_is_permitted():
+    market = a_farm().talk(ADAPTER.resolve(referred(7)))
+    _, stake = ADAPTER.deposit(referred(7), market, Share(LP))
+    call = fill(stake, {LP.address: 77}, BLOCK.timestamp)
+
+    allowed = ADAPTER.permissions(referred(7), market)
+
+    assert call.data.hex() == keccak(b"stake(uint256,uint16)")[:4].hex() + f"{77:064x}" + f"{7:064x}"
+    assert permitted(allowed, call.to, call.data)
+    assert not permitted(allowed, call.to, call.data[:-1] + b"\x08")
+    assert not permitted(allowed, call.to, keccak(b"stake(uint256)")[:4] + call.data[4:36])
+
+
+@pytest.mark.parametrize("referral", [-1, 2**16, "7"])
+def test_impossible_referral_codes_are_named(referral):
+    with pytest.raises(ConfigError, match="position farm: referral"):
+        a_farm().talk(ADAPTER.resolve(referred(referral)))
+
+
+def test_stake_in_a_known_farm_is_found_and_none_is_nothing():
+    place = Place(ADAPTER.name, "the farm", FARM)
+
+    (found,) = a_farm(stake=9).talk(ADAPTER.discover("test", place, OWNER))
+
+    assert (found.target, found.staked.raw, found.staked.token, dict(found.params)) == (FARM, 9, LP, {})
+    assert a_farm(stake=0).talk(ADAPTER.discover("test", place, OWNER)) == []
+    assert World().talk(ADAPTER.discover("test", place, OWNER)) == []
+
+
+def test_registry_leads_to_all_of_its_farms():
+    world, registry, other = a_farm(stake=9), addr(50), token(8, "OTHER")
+    world.put_token(other)
+    for number, staked in enumerate((other, LP)):
+        world.put(registry, "stakingTokens(uint256)", (number,), "address", staked.address)
+        farm = FARM if staked is LP else addr(51)
+        signature = "stakingRewardsInfoByStakingToken(address)"
+        world.put(registry, signature, (staked.address,), "address,uint256", farm, 5)
+
+    found = world.talk(ADAPTER.discover("test", Place(ADAPTER.name, "farms", registry), OWNER))
+
+    assert [(one.target, one.staked.raw) for one in found] == [(FARM, 9)]

@@ -104,6 +104,8 @@ def _value(rule: Share | MinOut | Deadline, have: dict[str, int], now: int) -> i
     if isinstance(rule, Share):
         return have[rule.token.address] * rule.bps // BPS
     spent = _value(rule.spent, have, now)
+    if spent == 0 and rule.spent.optional:
+        return 0
     return max(1, spent * rule.numerator // rule.denominator * (BPS - rule.slippage_bps) // BPS)
 
 

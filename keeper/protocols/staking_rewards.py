@@ -57,8 +57,8 @@ _MAX_REFERRAL: Final = 2**16 - 1
 
 _KIND: Final = "Synthetix StakingRewards"
 
-#: Gas of a compound on real code where the stake is an LP token: claim, two swaps, adding of liquidity, stake, each with
-#: its approval; a first swap's cold slots included. 480,000 where one swap does.
+#: Gas of a compound on real code where the stake is an LP token: claim, two swaps, adding of liquidity, stake, each
+#: with its approval; a first swap's cold slots included. 480,000 where one swap does.
 _GAS_LP: Final = 840_000
 
 

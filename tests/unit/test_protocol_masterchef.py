@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from adapter_kit import BLOCK, OWNER, World, addr, fill, mutations, permitted, token
 
+from keeper.abi import keccak
+from keeper.domain.facts import Place
 from keeper.domain.plan import Share
 from keeper.domain.position import Position, SideEffect
 from keeper.errors import ConfigError, ReadFailed
@@ -141,6 +143,9 @@ def test_unknown_pool_is_refused():
         ({"per_block": "drop table"}, "per_block must be a getter"),
         ({"block_time_ms": 0}, "block_time_ms"),
         ({"reward": 5}, "reward must be text"),
+        ({"harvest": "claim"}, "harvest must be"),
+        ({"pool": "token,last"}, "pool must name"),
+        ({"pool": "token,alloc,colour"}, "pool must name"),
     ],
 )
 def test_wrong_params_are_named(params, says):
@@ -153,12 +158,125 @@ def test_renamed_view_that_does_not_exist_is_refused_with_its_param():
         a_chef().talk(ADAPTER.resolve(with_params(pending="pendingCake(uint256,address)")))
 
 
-def test_pool_with_a_deposit_fee_is_refused():
+def test_deposit_fee_in_the_fifth_word_is_declared():
     world = a_chef()
     world.put(CHEF, "poolInfo(uint256)", (7,), "address,uint256,uint256,uint256,uint16", LP.address, 1, 1, 0, 400)
 
-    with pytest.raises(ConfigError, match="400 basis points"):
+    assert look(world).deposit_fee_bps == 400
+    assert SideEffect.DEPOSIT_FEE in world.talk(ADAPTER.resolve(POSITION)).side_effects
+
+
+def test_deposit_fee_that_is_configured_or_in_another_word_is_declared():
+    world = a_chef()
+    words = "address,uint256,uint256,uint256,uint256,uint16"
+    world.put(CHEF, "poolInfo(uint256)", (7,), words, LP.address, 1, 1, 0, 7, 300)
+
+    assert look(world, with_params(deposit_fee_bps=25)).deposit_fee_bps == 25
+    assert look(world, with_params(pool="token,alloc,last,_,_,fee")).deposit_fee_bps == 300
+    assert look(world, with_params(pool="token,alloc,last")).deposit_fee_bps == 0
+
+
+def test_stakes_that_the_pool_counts_itself_are_what_the_rate_is_split_by():
+    world = a_chef(stake=10**18, supply=10**19)
+    words = "address,uint256,uint256,uint256,uint256"
+    world.put(CHEF, "poolInfo(uint256)", (7,), words, LP.address, 30, 990, 0, 5 * 10**18)
+
+    assert look(world, with_params(pool="token,alloc,last,_,supply")).accruals[0].own_share_ppm == 200_000
+    assert look(world, with_params(deposit_fee_bps=0)).accruals[0].own_share_ppm == 100_000
+
+
+def test_pools_that_are_listed_apart_from_their_tokens():
+    world = a_chef()
+    world.put(CHEF, "poolInfo(uint256)", (7,), "uint256,uint256,uint256,uint256,bool", 5, 990, 30, 4 * 10**18, True)
+    world.put(CHEF, "lpToken(uint256)", (7,), "address", LP.address)
+    world.put(CHEF, "totalRegularAllocPoint()", (), "uint256", 60)
+    position = with_params(pool="_,last,alloc,supply", total_alloc="totalRegularAllocPoint()")
+
+    seen = look(world, position)
+
+    assert world.talk(ADAPTER.resolve(position)).stake_token == LP
+    assert seen.accruals[0].own_share_ppm == 250_000
+    assert seen.accruals[0].per_year.raw == 500 * (YEAR * 1000 // 12_000) // 4
+
+
+def test_chef_whose_first_word_is_no_token_is_refused():
+    world = a_chef()
+    world.put(CHEF, "poolInfo(uint256)", (7,), "uint256,uint256,uint256", 0, 990, 30)
+
+    with pytest.raises(ReadFailed, match=r"position chef: .* names no token"):
         world.talk(ADAPTER.resolve(POSITION))
+
+
+def locked(world: World, until: int) -> World:
+    """Make the chef one of Panther's kind."""
+    may = until <= BLOCK.timestamp
+    world.put(CHEF, "userInfo(uint256,address)", (7, OWNER), "uint256,uint256,uint256,uint256", 10**18, 3, 9, until)
+    world.put(CHEF, "canHarvest(uint256,address)", (7, OWNER), "bool", may)
+    return world
+
+
+def test_harvest_lock_up_says_when_it_opens():
+    shut, over = (look(locked(a_chef(), BLOCK.timestamp + more)) for more in (3_600, 0))
+
+    assert (shut.harvest_opens_at, shut.harvest_paused) == (BLOCK.timestamp + 3_600, False)
+    assert (over.harvest_opens_at, over.harvest_paused) == (None, False)
+    assert shut.principal.raw == 10**18
+
+
+def test_chef_that_would_lock_up_without_saying_until_when_counts_as_closed():
+    world = a_chef()
+    world.put(CHEF, "canHarvest(uint256,address)", (7, OWNER), "bool", False)
+
+    assert look(world).harvest_paused
+
+
+def test_fourth_word_of_the_user_means_nothing_in_a_chef_without_lock_ups():
+    world = locked(a_chef(), BLOCK.timestamp + 3_600)
+    world.remove(CHEF, "canHarvest(uint256,address)")
+
+    assert look(world).harvest_opens_at is None
+
+
+def test_stakes_of_the_reward_token_are_not_counted_as_funds_where_the_pool_counts_them():
+    world = a_chef(pending=3_000, held=10**18 + 1)
+    words = "address,uint256,uint256,uint256,uint256"
+    world.put(CHEF, "poolInfo(uint256)", (7,), words, SUSHI.address, 30, 990, 0, 10**18)
+    position = with_params(pool="token,alloc,last,_,supply")
+
+    # 10 blocks at 250 a block are unminted: one base unit and 2,500 are there for 3,000.
+    assert look(world, position).underfunded == ("SUSHI",)
+
+
+def test_withdrawal_of_nothing_harvests_where_it_is_asked_for_and_no_other_amount_is_permitted():
+    world, position = a_chef(), with_params(harvest="withdraw")
+    market = world.talk(ADAPTER.resolve(position))
+    (leg,) = ADAPTER.harvest(position, market, look(world, position))
+
+    allowed = ADAPTER.permissions(position, market)
+
+    assert leg.template[:4] == keccak(b"withdraw(uint256,uint256)")[:4]
+    assert permitted(allowed, CHEF, leg.template)
+    assert not permitted(allowed, CHEF, leg.template[:-1] + b"\x01")
+    assert not permitted(ADAPTER.permissions(POSITION, market), CHEF, leg.template)
+
+
+def test_stakes_are_found_in_all_pools_and_pools_with_broken_tokens_left_out():
+    world, other = a_chef(stake=11), token(9, "OTHER")
+    world.put(CHEF, "poolLength()", (), "uint256", 9)
+    for pid in range(9):
+        amount = 11 if pid in {3, 5, 7} else 0
+        world.put(CHEF, "userInfo(uint256,address)", (pid, OWNER), "uint256,uint256", amount, 0)
+    world.put_token(other)
+    layout = "address,uint256,uint256,uint256"
+    world.put(CHEF, "poolInfo(uint256)", (3,), layout, other.address, 1, 1, 0)
+    world.put(CHEF, "poolInfo(uint256)", (5,), layout, addr(77), 1, 1, 0)
+    place = Place(ADAPTER.name, "chef", CHEF, {"pending": "pendingX(uint256,address)"})
+
+    found = world.talk(ADAPTER.discover("test", place, OWNER))
+
+    assert [(one.params["pid"], one.staked.token, one.staked.raw) for one in found] == [(3, other, 11), (7, LP, 11)]
+    assert found[0].params["pending"] == "pendingX(uint256,address)"
+    assert World().talk(ADAPTER.discover("test", place, OWNER)) == ()
 
 
 def test_pool_with_a_rewarder_in_the_fifth_word_is_no_fee():

@@ -229,12 +229,17 @@ def _reprice_leg(leg: PlanLeg, valuation: Valuation) -> PlanLeg:
         return leg
     patches = []
     for patch in leg.patches:
-        if isinstance(patch.rule, MinOut) and (patch.rule.numerator, patch.rule.denominator) != (1, 1):
+        if isinstance(patch.rule, MinOut) and not _of_itself(leg, patch.rule):
             top, bottom = oracle_rate(valuation, patch.rule.spent.token, leg.brings[0])
             patches.append(Patch(patch.word, replace(patch.rule, numerator=top, denominator=bottom)))
         else:
             patches.append(patch)
     return replace(leg, patches=tuple(patches))
+
+
+def _of_itself(leg: PlanLeg, floor: MinOut) -> bool:
+    """Whether a floor says how much of what is put in has to be taken, which no price changes."""
+    return leg.kind is LegKind.ADD_LIQUIDITY and (floor.numerator, floor.denominator) == (1, 1)
 
 
 def cannot_go_on(context: ChainContext, work: Work, error: Exception) -> Harvest:

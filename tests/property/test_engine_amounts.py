@@ -91,11 +91,11 @@ def holding(rewards, parts=(A, B)):
     return Holding(position, Market(LP, rewards, parts), tuple(route.values()))
 
 
-def play(rewards, parts, pending):
+def play(rewards, parts, pending, mix=()):
     """Sell by the shares at agreed prices, with no fee; return the value that ends up in each side."""
     value = worth()
     have = {t.address: 0 for t in (A, B, R)} | {a.token.address: a.raw for a in pending}
-    for sale, share in _shares(holding(rewards, parts), tuple(pending), value):
+    for sale, share in _shares(holding(rewards, parts), tuple(pending), value, mix):
         spent = have[sale.reward.address] * share // BPS
         have[sale.reward.address] -= spent
         have[sale.buy.address] += (
@@ -112,7 +112,7 @@ def test_a_foreign_reward_is_sold_half_into_each_side(r):
     assert abs(sides["A"] - sides["B"]) * 1000 <= total + 10**16
 
 
-@given(a=st.integers(10**15, 10**24))
+@given(a=st.integers(10**17, 10**24))
 def test_a_reward_that_is_one_side_keeps_half(a):
     sides = play((A,), (A, B), [Amount(A, a)])
     assert abs(sides["A"] - sides["B"]) * 1000 <= sides["A"] + sides["B"] + 10**16
@@ -126,6 +126,20 @@ def test_mixed_rewards_end_in_balance(a, b, r):
     assert abs(sides["A"] - sides["B"]) * 200 <= total + 10**17
 
 
+@given(
+    a=st.integers(0, 10**24),
+    b=st.integers(0, 10**12),
+    r=st.integers(10**16, 10**24),
+    first=st.integers(0, 10**6),
+)
+def test_rewards_end_in_the_mix_that_is_wanted(a, b, r, first):
+    sides = play((A, B, R), (A, B), [Amount(A, a), Amount(B, b), Amount(R, r)], (first, 10**6 - first))
+    total = sum(sides.values())
+    assert sides["R"] * 1000 <= total
+    assert abs(sides["A"] - total * first // 10**6) * 100 <= total + 10**17
+    assert abs(sides["B"] - total * (10**6 - first) // 10**6) * 100 <= total + 10**17
+
+
 def test_a_resumed_plan_takes_todays_floor():
     leg = swap_leg(Share(R), 1, 1, 130)
     plan = Plan("id", "p", "test", OWNER, (leg,), (R, A), LP)
@@ -137,5 +151,5 @@ def test_a_resumed_plan_takes_todays_floor():
 
 @given(r=st.integers(1, 10**15))
 def test_dust_is_left_where_it_is(r):
-    assert list(_shares(holding((R,), ()), (Amount(R, r),), worth())) == []
-    assert list(_shares(holding((R,), (A, B)), (Amount(R, r),), worth())) == []
+    assert list(_shares(holding((R,), ()), (Amount(R, r),), worth(), ())) == []
+    assert list(_shares(holding((R,), (A, B)), (Amount(R, r),), worth(), ())) == []

@@ -14,7 +14,8 @@ from keeper.app import load_plugins
 from keeper.domain.money import BPS, Address, Amount, usd
 from keeper.domain.observation import Observation
 from keeper.domain.plan import LegKind, Patch, Share
-from keeper.domain.position import Market, Position, RouteSpec, StrategyOptions
+from keeper.domain.position import Basket, Market, Position, RouteSpec, StrategyOptions
+from keeper.domain.spec import PriceSpec
 from keeper.domain.valuation import Quote, TokenPrice, Valuation
 from keeper.engine.payout import part
 from keeper.engine.plan import make_plan, permissions_of
@@ -64,7 +65,8 @@ def holding(stake, rewards, parts=(), chosen=None) -> Holding:
     )
     top_ups = tuple(Sale(reward, W, route(reward, W)) for reward in rewards if reward is not W)
     extra = (W, top_ups) if chosen.gas_keep_wei else (None, ())
-    return Holding(position, Market(stake, rewards, parts), sales, *extra)
+    basket = Basket(SPEC.kind, stake, parts, SPEC.router, PriceSpec("uniswap-v2-lp", {}), 30) if parts else None
+    return Holding(position, Market(stake, rewards, parts, basket=basket), sales, *extra)
 
 
 def plan_of(held: Holding, pending, money=POOR):
@@ -169,8 +171,8 @@ def test_without_the_options_nothing_of_it_is_permitted():
     assert more == {(R.address, TRANSFER.selector), (W.address, UNWRAP.selector)}
     added = [p for p in permissions_of(PLUGINS, both) if p not in allowed]
     swaps = [p for p in added if p.to == SPEC.router]
-    assert len(added) == 3, "to pay out, to unwrap, and to sell for wrapped gas; the approval was there already"
-    assert len(swaps) == 1
+    assert len(added) == 4, "to pay out, to unwrap, and to sell for wrapped gas by both forms; the approval was there"
+    assert len(swaps) == 2
     unwrap = next(p for p in added if p.to == W.address)
     assert matches([unwrap], W.address, UNWRAP.encode(0), 0) is not None
     assert matches([unwrap], W.address, UNWRAP.encode(2**128), 0) is not None
@@ -224,15 +226,16 @@ def test_resolving_wants_a_route_to_gas_only_where_it_is_needed():
     position = holding(R, (R,)).position
     lost = ReadFailed("no pool")
 
-    found = _holding(position, market, W, {(R, W): route(R, W)})
+    found = _holding(position, market, W, [SPEC], {(SPEC, R, W): [route(R, W)]})
     assert isinstance(found, Holding)
     assert found.sales == ()
     assert (found.wrapped, found.top_ups) == (W, (Sale(R, W, route(R, W)),))
     assert W in found.tokens
-    broken = _holding(position, market, W, {(R, W): lost})
+    broken = _holding(position, market, W, [SPEC], {(SPEC, R, W): lost})
     assert isinstance(broken, ConfigError)
     assert "gas_top_up: no pool" in str(broken)
-    both = _holding(position, Market(R, (R, W)), W, {(R, W): lost, (W, R): route(W, R)})
+    found = {(SPEC, R, W): lost, (SPEC, W, R): [route(W, R)]}
+    both = _holding(position, Market(R, (R, W)), W, [SPEC], found)
     assert isinstance(both, Holding), "wrapped gas is a reward, so it can be topped up without a sale"
     assert both.top_ups == ()
 
@@ -241,7 +244,7 @@ def test_a_payout_to_a_contract_of_the_position_is_refused():
     def refused(to, market):
         position = holding(S, (R,)).position
         chosen = replace(position, options=replace(position.options, payout_to=to, gas_keep_wei=0))
-        return _holding(chosen, market, W, {(R, S): route(R, S)})
+        return _holding(chosen, market, W, [SPEC], {(SPEC, R, S): [route(R, S)]})
 
     market = Market(S, (R,), contracts=MappingProxyType({"controller": addr(77)}))
     for to, what in (

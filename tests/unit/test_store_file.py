@@ -258,7 +258,7 @@ def test_a_number_that_no_chain_has_is_refused(path):
 
 HARVEST = (
     "INSERT INTO harvests VALUES (1, 'h', 'p', 'c', 'o', 'open', 'x', '{}', 1, 1, '0', '0', 1, NULL, '[]', NULL, 0,"
-    " '0', '0', '0', '0', '')"
+    " '0', '0', '0', '0', '', NULL)"
 )
 
 

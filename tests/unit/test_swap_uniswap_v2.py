@@ -7,7 +7,8 @@ from adapter_kit import BLOCK, OWNER, World, addr, fill, mutations, permitted, t
 
 from keeper.domain.money import Address, Token
 from keeper.domain.plan import LegKind, Share
-from keeper.domain.position import RouteSpec
+from keeper.domain.position import Basket, RouteSpec
+from keeper.domain.spec import PriceSpec
 from keeper.errors import ConfigError, ReadFailed
 from keeper.swaps.uniswap_v2 import UniswapV2, amount_out
 from keeper.swaps.uniswap_v2_pool import UniswapV2Pool
@@ -37,7 +38,21 @@ def an_exchange(*, direct=(DEEP, DEEP), first=(DEEP, DEEP), second=(DEEP, DEEP))
 
 
 def routed(world: World, spec: RouteSpec = SPEC):
+    return ways(world, spec)[0]
+
+
+def ways(world: World, spec: RouteSpec = SPEC):
     return world.talk(ADAPTER.resolve(spec, RED, BLUE))
+
+
+def basket(pair: Token, second: Token = BLUE) -> Basket:
+    return Basket("uniswap-v2", pair, (RED, second), ROUTER, PriceSpec("uniswap-v2-lp", {}), 30)
+
+
+def test_every_way_is_offered_the_best_first():
+    assert [way.pools for way in ways(an_exchange())] == [(DIRECT,), (FIRST, SECOND)]
+    assert [way.pools for way in ways(an_exchange(direct=(10**12, 10**13)))] == [(FIRST, SECOND), (DIRECT,)]
+    assert [way.pools for way in ways(an_exchange(direct=(0, 0)))] == [(FIRST, SECOND)]
 
 
 def test_direct_pair_wins_over_two_hops_of_the_same_depth():
@@ -121,7 +136,7 @@ def test_swap_legs_carry_floor_path_owner_and_deadline():
     assert [approve.kind, swap.kind] == [LegKind.APPROVE, LegKind.SWAP]
     assert calls[0].data.hex() == "095ea7b3" + ROUTER[2:].zfill(64) + f"{1_000:064x}"
     words = [int(calls[1].data[4 + i : 36 + i].hex(), 16) for i in range(0, 288, 32)]
-    assert calls[1].data[:4].hex() == "38ed1739"
+    assert calls[1].data[:4].hex() == "5c11d795"
     assert words == [
         1_000,
         1_485,  # 1000 * 3/2 less 1 %
@@ -170,7 +185,7 @@ def test_swap_whose_path_lies_elsewhere_or_is_cut_is_not_permitted(word):
 
 def test_pool_legs_approve_both_sides_and_bound_each_from_below():
     pair = token(50, "LP")
-    legs = POOL.join(SPEC, OWNER, (RED, BLUE), pair, 200)
+    legs = POOL.join(basket(pair), OWNER, [], 200)
 
     calls = [fill(leg, {RED.address: 1_000, BLUE.address: 500}, 1_000) for leg in legs]
 
@@ -183,9 +198,9 @@ def test_pool_legs_approve_both_sides_and_bound_each_from_below():
 
 def test_pool_permissions_cover_the_legs_and_nothing_a_thief_would_want():
     pair = token(50, "LP")
-    allowed = POOL.permissions(SPEC, OWNER, (RED, BLUE), pair)
+    allowed = POOL.permissions(basket(pair), OWNER)
     have = {RED.address: 10**20, BLUE.address: 10**21}
-    for leg in POOL.join(SPEC, OWNER, (RED, BLUE), pair, 100):
+    for leg in POOL.join(basket(pair), OWNER, [], 100):
         call = fill(leg, have, BLOCK.timestamp)
         assert permitted(allowed, call.to, call.data)
         for what, to, data in mutations(call, OWNER, tuple(have.values())):
@@ -197,11 +212,44 @@ def test_pool_permissions_cover_the_legs_and_nothing_a_thief_would_want():
 def test_token_that_refuses_to_change_an_approval_is_reset_first():
     usdt = Token("test", Address("0xdac17f958d2ee523a2206206994597c13d831ec7"), "USDT", 6)
     pair = token(50, "LP")
-    legs = POOL.join(SPEC, OWNER, (RED, usdt), pair, 100)
-    allowed = POOL.permissions(SPEC, OWNER, (RED, usdt), pair)
+    legs = POOL.join(basket(pair, usdt), OWNER, [], 100)
+    allowed = POOL.permissions(basket(pair, usdt), OWNER)
 
     calls = [fill(leg, {RED.address: 10**20, usdt.address: 500}, 0) for leg in legs]
 
     assert [leg.label for leg in legs[:3]] == ["approve RED", "reset approval of USDT", "approve USDT"]
     assert [int(call.data[36:].hex(), 16) for call in calls[:3]] == [10**20, 0, 500]
     assert all(permitted(allowed, call.to, call.data) for call in calls)
+
+
+def a_pair(world: World, factory: Address = FACTORY) -> Token:
+    pair = token(50, "UNI-V2")
+    world.put_pair(pair, RED, BLUE)
+    world.put(pair.address, "factory()", (), "address", factory)
+    return pair
+
+
+def test_a_pair_is_recognised_with_the_router_of_its_own_factory():
+    world = an_exchange()
+    pair = a_pair(world)
+    other = RouteSpec("uniswap-v2", addr(101))
+    world.put(other.router, "factory()", (), "address", addr(2))
+
+    found = world.talk(POOL.recognise(pair, [other, RouteSpec("curve", addr(7)), SPEC]))
+
+    assert (found.parts, found.entry, found.fee_bps) == ((RED, BLUE), ROUTER, 30)
+    assert POOL.mix(found, ()) == (500_000, 500_000)
+
+
+def test_a_pair_of_another_factory_says_which_router_is_missing():
+    world = an_exchange()
+
+    with pytest.raises(ConfigError, match=r"RED/BLUE pair of factory.*add route"):
+        world.talk(POOL.recognise(a_pair(world, addr(2)), [SPEC]))
+
+
+def test_a_plain_token_is_no_pair():
+    world = an_exchange()
+    world.put_token(RED)
+
+    assert world.talk(POOL.recognise(RED, [SPEC])) is None

@@ -190,6 +190,8 @@ class Market:
     stake_parts: tuple[Token, ...] = ()
     #: Further contract addresses that the adapter found (e.g. ``"rewards_controller"``).
     contracts: Mapping[str, Address] = field(default_factory=lambda: MappingProxyType({}))
+    #: Further numbers that the adapter found (e.g. the number of a pool in another contract).
+    numbers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     #: Gas units of one whole compound as seen on real code; used until the first simulation.
     typical_gas: int = 600_000
     side_effects: frozenset[SideEffect] = frozenset()

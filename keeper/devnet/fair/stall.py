@@ -86,3 +86,5 @@ class Stall:
     grows: bool = False
     #: The harvest is for everybody: it brings the caller nothing, or a fee.
     for_everybody: bool = False
+    #: The view of what is pending says less than a harvest pays; only a simulation tells.
+    stale_view: bool = False

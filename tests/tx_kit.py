@@ -28,6 +28,7 @@ from keeper.domain.transaction import (
     Sight,
     Submission,
 )
+from keeper.tx.fees import floor_in
 from keeper.tx.machine import step
 from keeper.tx.nonces import allocate
 from keeper.tx.slot import (
@@ -520,7 +521,10 @@ class Engine:
         budget = None if slot.hurry else offer.budget_wei  # a person may think it worth more than the rule does
         caps = (*offer.work_caps, budget) if work else offer.cancel_caps
         assert all(cap is None or bid.max_fee_wei <= cap for cap in caps)
-        assert self.rules.tip_cap_wei is None or bid.max_tip_wei <= self.rules.tip_cap_wei
+        tip_cap = self.rules.tip_cap_wei
+        if tip_cap is not None and not work:  # a cancel has its cap in dollars: but it tips no more than it must
+            tip_cap = max(tip_cap, offer.fees.tip_wei, -(-top.max_tip_wei * 9 // 8), floor_in(slot.refused))
+        assert tip_cap is None or bid.max_tip_wei <= tip_cap
         identity = slot.track.intent.id
         assert not work or identity not in self.dropped | self.cancelled, "given up, and signed again"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from keeper.domain.money import WAD, UsdWad
@@ -64,7 +64,8 @@ def weight_of(shown: Scene) -> float:
     levels = shown.memory.levels
     k = shown.yield_ + 2 * shown.forward / shown.depth
     at_level = shown.cost * math.exp(levels.values[2]) / shown.gas
-    hours = math.sqrt(2 * at_level / (shown.forward * k)) * 8_760
+    # where next to nothing is earned, a cycle is still no longer than a million years
+    hours = math.sqrt(min(2 * at_level / max(shown.forward * k, 1e-300), 1e12)) * 8_760
     return float(patience(levels, max(hours, 1 / 60)).weight(shown.gas))
 
 
@@ -83,6 +84,9 @@ def wad(value: float) -> UsdWad:
     payback=st.integers(86_400, 5 * SECONDS_PER_YEAR),
     past=st.integers(0, 20),
 )
+@example(1.0, 1.0, 1.0, 1.0, 2.225073858507203e-309, None, 5_000, 86_400, 0)
+@example(1.0, 1.0, 1.0, 1e-2, 5e-324, None, 5_000, 86_400, 0)
+@example(1.0, 1.0, 1.0, 1e-2, 1e-14, None, 5_000, 86_400, 0)
 def test_floats_decide_as_integers_do(principal, reward, cost, forward, yield_, depth, factor, payback, past):
     terms = Rule(risk_factor_bps=factor, payback_seconds=payback)
     shown = scene(principal, reward, cost, forward, yield_, math.inf if depth is None else depth)

@@ -61,18 +61,40 @@ def by_hand(world: World, lane: int, decide: Policy) -> tuple[float, list[int]]:
     return stake + out(stake * (accrued - mark), prices[end]), fired
 
 
-@pytest.mark.parametrize("name", [*POLICIES, "r>3g"])
-def test_many_lanes_at_once_count_as_one_by_hand(name):
+RACERS = (*POLICIES, "r>3g")
+
+
+@pytest.fixture(scope="module")
+def stressed():
+    """A world of many troubles, and one race of all in it: what is remembered of gas is the same for each."""
     cells = [c for c in stress() if c.poll == 1 and c.errors == (1.0, 1.0, 1.0) and c.optimum == 60.0]
     world = small(*cells, seeds=1)
-    found = race(world, [policy(name)], trace=True)
+    return world, race(world, [policy(name) for name in RACERS], trace=True)
+
+
+@pytest.mark.parametrize("name", RACERS)
+@pytest.mark.xdist_group("the stressed race")
+def test_many_lanes_at_once_count_as_one_by_hand(name, stressed):
+    world, found = stressed
+    row = RACERS.index(name)
 
     for lane in range(world.lanes):
         wealth, fired = by_hand(world, lane, policy(name))
-        assert [step for step, _, at in found.fired if at == lane] == fired
-        assert found.wealth[0, lane] == pytest.approx(wealth, rel=1e-9)
-        assert found.harvests[0, lane] == len(fired)
-        assert found.gas_paid[0, lane] == pytest.approx(world.gas[fired, world.gas_of[lane]].sum())
+        assert [step for step, who, at in found.fired if (who, at) == (row, lane)] == fired
+        assert found.wealth[row, lane] == pytest.approx(wealth, rel=1e-9)
+        assert found.harvests[row, lane] == len(fired)
+        assert found.gas_paid[row, lane] == pytest.approx(world.gas[fired, world.gas_of[lane]].sum())
+
+
+@pytest.mark.xdist_group("the stressed race")
+def test_alone_a_policy_runs_as_in_company(stressed):
+    world, found = stressed
+    for name in ("rule", "buckets", "calendar"):
+        row, alone = RACERS.index(name), race(world, [policy(name)], trace=True)
+        assert [(step, at) for step, _, at in alone.fired] == [
+            (step, at) for step, who, at in found.fired if who == row
+        ]
+        assert np.array_equal(alone.wealth[0], found.wealth[row])
 
 
 def test_looking_rarely_is_what_it_says():
@@ -101,12 +123,31 @@ def decisions(world: World, decide: Policy, until: int) -> list[tuple[int, int, 
     return [fired for fired in race(world, [decide], trace=True).fired if fired[0] <= until]
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_no_policy_looks_ahead(name):
-    world = small(Cell(2e4, 200.0, "wild", "epoch"), Cell(2e2, 20.0, "l2", "ou"), hours=800)
+CUTS = (150, 400, 640)
 
-    for seed, until in enumerate((150, 400, 640)):
-        assert decisions(world, POLICIES[name], until) == decisions(cut(world, until, seed), POLICIES[name], until)
+
+@pytest.fixture(scope="module")
+def futures():
+    """What all fire in a world, and in the ones that go on otherwise after each of the cuts."""
+    world = small(Cell(2e4, 200.0, "wild", "epoch"), Cell(2e2, 20.0, "l2", "ou"), hours=800)
+    worlds = [world, *(cut(world, until, seed) for seed, until in enumerate(CUTS))]
+    return [race(each, list(POLICIES.values()), trace=True).fired for each in worlds]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.xdist_group("other futures")
+def test_no_policy_looks_ahead(name, futures):
+    row = list(POLICIES).index(name)
+    here, *others = ([(step, at) for step, who, at in fired if who == row] for fired in futures)
+
+    for until, there in zip(CUTS, others, strict=True):
+        assert [fired for fired in here if fired[0] <= until] == [fired for fired in there if fired[0] <= until]
+
+
+@pytest.mark.xdist_group("other futures")
+def test_other_futures_are_others(futures):
+    here, *others = futures
+    assert all(there != here for there in others)
 
 
 def test_looking_ahead_would_be_seen():
@@ -137,6 +178,7 @@ def flat():
     return world, foresight(world), race(world, [unfading, POLICIES["rule"], POLICIES["plain"]])
 
 
+@pytest.mark.xdist_group("flat gas")
 def test_in_flat_gas_the_rule_captures_all(flat):
     world, best, found = flat
     captured = (found.wealth - never(world)) / (best.wealth - never(world))
@@ -149,6 +191,7 @@ def test_in_flat_gas_the_rule_captures_all(flat):
 
 
 @pytest.mark.parametrize(("lane", "optimum"), [(0, 3.0), (1, 5.0), (2, 10.0)])
+@pytest.mark.xdist_group("flat gas")
 def test_the_gain_is_what_theory_says(flat, lane, optimum):
     world, best, _ = flat
 

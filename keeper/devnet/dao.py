@@ -66,7 +66,9 @@ def fill_pool(yard: Yard, pool: Contract, coins: Sequence[tuple[Address, int]], 
 
 
 def stake(yard: Yard, farm: Contract, lp: Contract, cents: int = 100, *before: int | bool, after: bool = False) -> None:
-    """Stake for whale and farmer (whose boost counts all there is) what is worth their dollars at so many cents a whole LP token.
+    """Stake for whale and farmer what is worth their dollars at so many cents a whole LP token.
+
+    The farmer comes last, so that his boost counts everything there is.
 
     ``before`` and ``after`` are what ``deposit`` takes beside the amount (a pool's number, whether to stake).
     """

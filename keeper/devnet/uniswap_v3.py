@@ -12,12 +12,34 @@ from keeper.domain.money import WAD, Address
 from keeper.prices.uniswap_v3_range import range_value
 from keeper.ranges import MAX_TICK, amounts_for_liquidity, sqrt_price_of, sqrt_ratio_at_tick
 
-__all__ = ["FEE_PPM", "V3", "Hands", "Pool", "deploy_v3", "mint", "open_pool", "stir", "trade", "trade_to_price"]
+__all__ = [
+    "FEE_PPM",
+    "V3",
+    "Hands",
+    "Pool",
+    "deploy_v3",
+    "mint",
+    "open_pool",
+    "stir",
+    "trade",
+    "trade_to_price",
+    "v3_at",
+]
 
 _CORE: Final = "@uniswap/v3-core/artifacts/contracts"
 _PERIPHERY: Final = "@uniswap/v3-periphery/artifacts/contracts"
+_ROUTERS: Final = "@uniswap/swap-router-contracts/artifacts/contracts"
 _POOL: Final = f"{_CORE}/UniswapV3Pool.sol/UniswapV3Pool.json"
 _ERC20: Final = "@uniswap/v2-core/build/ERC20.json"
+
+#: Artifacts of the exchange by the names of their addresses, in the order of ``V3``.
+_NAMES: Final = {
+    "v3_factory": f"{_CORE}/UniswapV3Factory.sol/UniswapV3Factory.json",
+    "v3_router": f"{_PERIPHERY}/SwapRouter.sol/SwapRouter.json",
+    "v3_router02": f"{_ROUTERS}/SwapRouter02.sol/SwapRouter02.json",
+    "v3_quoter": f"{_PERIPHERY}/lens/QuoterV2.sol/QuoterV2.json",
+    "v3_npm": f"{_PERIPHERY}/NonfungiblePositionManager.sol/NonfungiblePositionManager.json",
+}
 
 #: Fee tier of the pools that are opened here.
 FEE_PPM: Final = 3_000
@@ -39,7 +61,9 @@ class V3:
     """The exchange."""
 
     factory: Contract
+    #: The first kind, whose swaps have deadlines, and the second one.
     router: Contract
+    router02: Contract
     quoter: Contract
     npm: Contract
 
@@ -49,6 +73,7 @@ class V3:
         return {
             "v3_factory": self.factory.address,
             "v3_router": self.router.address,
+            "v3_router02": self.router02.address,
             "v3_quoter": self.quoter.address,
             "v3_npm": self.npm.address,
         }
@@ -86,15 +111,22 @@ class Pool:
         return amounts_for_liquidity(self.sqrt_price, *ends, usd * WAD * WAD // each, up=True)
 
 
-def deploy_v3(deployer: Deployer, weth: Address) -> V3:
-    """Deploy factory, router (with deadlines), QuoterV2 and position manager."""
-    factory = deployer.deploy(f"{_CORE}/UniswapV3Factory.sol/UniswapV3Factory.json")
-    router = deployer.deploy(f"{_PERIPHERY}/SwapRouter.sol/SwapRouter.json", factory, weth)
-    quoter = deployer.deploy(f"{_PERIPHERY}/lens/QuoterV2.sol/QuoterV2.json", factory, weth)
-    manager = f"{_PERIPHERY}/NonfungiblePositionManager.sol/NonfungiblePositionManager.json"
+def deploy_v3(deployer: Deployer, weth: Address, v2_factory: Address) -> V3:
+    """Deploy factory, both kinds of routers, QuoterV2 and position manager."""
+    factory = deployer.deploy(_NAMES["v3_factory"])
+    factory.send("enableFeeAmount", 100, 1)  # as its owners did later
+    router = deployer.deploy(_NAMES["v3_router"], factory, weth)
+    quoter = deployer.deploy(_NAMES["v3_quoter"], factory, weth)
     # The last argument draws the NFTs' pictures, which nobody looks at here.
-    npm = deployer.deploy(manager, factory, weth, weth)
-    return V3(factory, router, quoter, npm)
+    npm = deployer.deploy(_NAMES["v3_npm"], factory, weth, weth)
+    router02 = deployer.deploy(_NAMES["v3_router02"], v2_factory, factory, npm, weth)
+    return V3(factory, router, router02, quoter, npm)
+
+
+def v3_at(hands: Hands, addresses: Mapping[str, Address]) -> V3:
+    """Speak to an exchange that is there already."""
+    deployer = hands.deployer
+    return V3(*(deployer.at(addresses[name], artifact(path)["abi"]) for name, path in _NAMES.items()))
 
 
 def open_pool(v3: V3, hands: Hands, worth: Mapping[Address, int], fee: int = FEE_PPM) -> Pool:

@@ -9,7 +9,7 @@ from adapter_kit import STRANGER, mutations, permitted
 from ranges_stage import Act, fair_of, hands, stage_of
 
 from keeper.abi import Fn
-from keeper.devnet.uniswap_v3 import V3, open_pool, stir, trade, trade_to_price
+from keeper.devnet.uniswap_v3 import open_pool, stir, trade, trade_to_price, v3_at
 from keeper.domain.facts import Place
 from keeper.domain.money import WAD, Token, UsdWad
 from keeper.domain.plan import LegKind
@@ -49,14 +49,7 @@ class Market:
     def __init__(self, fair) -> None:
         ground = fair.grounds["uniswap_v3"]
         self.yard = hands(fair, "uniswap_v3")
-        base = "@uniswap/v3-periphery/artifacts/contracts"
-        at = self.yard.at
-        self.v3 = V3(
-            at(ground["v3_factory"], "@uniswap/v3-core/artifacts/contracts/UniswapV3Factory.sol/UniswapV3Factory.json"),
-            at(ground["v3_router"], f"{base}/SwapRouter.sol/SwapRouter.json"),
-            at(ground["v3_quoter"], f"{base}/lens/QuoterV2.sol/QuoterV2.json"),
-            at(ground["v3_npm"], f"{base}/NonfungiblePositionManager.sol/NonfungiblePositionManager.json"),
-        )
+        self.v3 = v3_at(self.yard, ground.addresses)
         self.pool = open_pool(self.v3, self.yard, {ground["weth"]: 3_000, ground["usdc"]: 1})
 
     def stir(self, usd: int = 100_000, times: int = 1) -> None:

@@ -30,7 +30,7 @@ _DEEP_USD: Final = 10_000_000
 
 def build(yard: Yard) -> Mapping[str, Address]:
     """Open WETH/USDC and UNI/WETH pools, put both parties into the same range, and let it be traded in."""
-    v3 = deploy_v3(yard.deployer, yard.world["weth"])
+    v3 = deploy_v3(yard.deployer, yard.world["weth"], yard.world["factory"])
     pool = _pool(yard, v3, "WETH", "USDC")
     ticks = pool.ticks(_WIDTH)
     token_id = mint(v3, yard, pool, yard.farmer, ticks, _STAKE_USD)

@@ -8,6 +8,7 @@ from typing import Final
 
 from keeper.abi import Fn, checksum
 from keeper.domain.block import BlockRef
+from keeper.domain.facts import Place
 from keeper.domain.money import Address, Amount, Token
 from keeper.domain.observation import Accrual, Observation
 from keeper.domain.plan import Leg, LegKind, Patch, Share
@@ -26,7 +27,8 @@ from keeper.erc20 import (
     optional,
 )
 from keeper.errors import ConfigError, ReadFailed
-from keeper.ports import ArgRule, ParamSpec, Permission, Questions
+from keeper.ports import ArgRule, Found, ParamSpec, Permission, Questions
+from keeper.protocols.income import RAY, income_ppm
 from keeper.protocols.shared import YEAR_SECONDS, accrual, address_param, expect
 
 __all__ = ["AaveV3"]
@@ -39,8 +41,8 @@ RESERVE_DATA: Final = Fn(
     "address,address,address,address,uint128,uint128,uint128",
 )
 _A_TOKEN_WORD: Final = 8
-#: The same call, of whose answer each cycle needs the first word only.
-CONFIGURATION: Final = Fn("getReserveData(address)", "uint256")
+#: The same call, of whose answer each cycle needs the flags and what a supply earns a year (linear, a ray).
+RESERVE_NOW: Final = Fn("getReserveData(address)", "uint256,uint128,uint128")
 UNDERLYING: Final = Fn("UNDERLYING_ASSET_ADDRESS()", "address")
 POOL: Final = Fn("POOL()", "address")
 INCENTIVES: Final = Fn("getIncentivesController()", "address")
@@ -51,10 +53,13 @@ REWARDS_DATA: Final = Fn("getRewardsData(address,address)", "uint256,uint256,uin
 TRANSFER_STRATEGY: Final = Fn("getTransferStrategy(address)", "address")
 #: Only strategies that pull from a vault have one.
 REWARDS_VAULT: Final = Fn("getRewardsVault()", "address")
+RESERVES: Final = Fn("getReservesList()", "address[]")
 SUPPLY: Final = Fn("supply(address,uint256,address,uint16)")
 CLAIM_ALL: Final = Fn("claimAllRewardsToSelf(address[])", "address[],uint256[]")
 CLAIM_ONE: Final = Fn("claimRewardsToSelf(address[],uint256,address)", "uint256")
 
+#: Reads that come before those of the rewards.
+_OWN_READS: Final = 3
 #: Reads that come before those of each reward.
 _FIXED_READS: Final = 4
 #: Reads for each reward token.
@@ -62,12 +67,18 @@ _READS_PER_REWARD: Final = 4
 _EVERYTHING: Final = 2**256 - 1
 _KIND: Final = "an Aave v3 Pool"
 
+#: Most reserves of a market that ``discover`` looks through (the Pool's own limit is 128).
+_MOST_RESERVES: Final = 128
+
 #: Gas of a compound on real code: claim, approve, swap, approve, supply.
 _GAS: Final = 580_000
 
 
 class AaveV3:
     """Adapter: ``target`` is the Pool, the param ``asset`` the supplied token, the principal is in the asset's units.
+
+    The aToken's balance grows by itself, and the reserve's ``liquidityRate`` is noted as its income. A reserve without
+    rewards has nothing to harvest and is only watched.
 
     ``claimAllRewardsToSelf`` reverts as a whole when a single reward cannot be paid (an emptied vault, a withdrawn
     allowance). Rewards whose vault is short are reported as underfunded, and the others are then claimed one by one.
@@ -84,13 +95,12 @@ class AaveV3:
         """Find the aToken, its rewards controller and the rewards with their vaults."""
         asset = address_param(position, "asset")
         a_token, controller = yield from _a_token(position, asset)
+        if controller == ZERO_ADDRESS:
+            return (yield from _without_rewards(position, asset, a_token))
         (listed,) = yield [REWARDS_BY_ASSET.read(controller, a_token, result_bytes=320, gas=60_000)]
         rewards = expect(REWARDS_BY_ASSET, listed, position, "an Aave v3 RewardsController")
         if not rewards:
-            raise ConfigError(
-                f"position {position.id}: no rewards are configured for {checksum(asset)} in this Aave market, so "
-                "there is nothing to harvest (interest compounds by itself); remove the position"
-            )
+            return (yield from _without_rewards(position, asset, a_token))
         vaults = yield from _vaults(controller, rewards)
         stake, *paid = yield from ask_tokens(position.chain, (asset, *rewards))
         return Market(
@@ -103,13 +113,16 @@ class AaveV3:
 
     def reads(self, position: Position, market: Market) -> Sequence[Read]:
         """Balance and supply of the aToken, the reserve's flags, what is pending; emission and vault of each reward."""
-        a_token, controller = market.contracts["a_token"], market.contracts["rewards_controller"]
+        a_token = market.contracts["a_token"]
         reads = [
             BALANCE_OF.read(a_token, position.owner, gas=60_000),
             TOTAL_SUPPLY.read(a_token, gas=60_000),
-            CONFIGURATION.read(position.target, market.stake_token.address, result_bytes=480, gas=60_000),
-            ALL_REWARDS.read(controller, [a_token], position.owner, result_bytes=640, gas=150_000),
+            RESERVE_NOW.read(position.target, market.stake_token.address, result_bytes=480, gas=60_000),
         ]
+        if not market.reward_tokens:
+            return reads
+        controller = market.contracts["rewards_controller"]
+        reads.append(ALL_REWARDS.read(controller, [a_token], position.owner, result_bytes=640, gas=150_000))
         for index, reward in enumerate(market.reward_tokens):
             strategy, vault = market.contracts[f"strategy_{index}"], market.contracts[f"vault_{index}"]
             reads += [
@@ -126,8 +139,9 @@ class AaveV3:
         """Decode; emission is zero once a reward's ``distributionEnd`` has passed."""
         balance = expect(BALANCE_OF, results[0], position, _KIND)
         total = expect(TOTAL_SUPPLY, results[1], position, _KIND)
-        configuration = expect(CONFIGURATION, results[2], position, _KIND)
-        owed = dict(zip(*ALL_REWARDS.values(results[3]), strict=False))
+        configuration = expect(RESERVE_NOW, results[2], position, _KIND)
+        _, _, liquidity_rate = RESERVE_NOW.values(results[2])
+        owed = dict(zip(*ALL_REWARDS.values(results[3]), strict=False)) if len(results) > _OWN_READS else {}
         pending = tuple(Amount(reward, owed.get(reward.address, 0)) for reward in market.reward_tokens)
         accruals, short = [], []
         for index, amount in enumerate(pending):
@@ -144,10 +158,13 @@ class AaveV3:
             accruals=tuple(accruals),
             deposits_paused=_refuses_supply(configuration, total, market.stake_token),
             underfunded=tuple(short),
+            notes=income_ppm(liquidity_rate, RAY),
         )
 
     def harvest(self, position: Position, market: Market, observation: Observation) -> Sequence[Leg]:  # noqa: ARG002
         """Claim all rewards at once; one by one when some of several cannot be paid."""
+        if not market.reward_tokens:
+            return ()
         a_token, controller = market.contracts["a_token"], market.contracts["rewards_controller"]
         payable = [a.token for a in observation.pending if a.token.symbol not in observation.underfunded]
         if len(payable) in (0, len(market.reward_tokens)):
@@ -173,6 +190,8 @@ class AaveV3:
         observation: Observation | None = None,  # noqa: ARG002
     ) -> Sequence[Leg]:
         """Approve exactly, then supply on the owner's own behalf."""
+        if not market.reward_tokens:
+            return ()
         asset = market.stake_token
         supply = Leg(
             kind=LegKind.DEPOSIT,
@@ -186,6 +205,8 @@ class AaveV3:
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
         """Claim to the caller only, supply this asset for the owner only, approve the Pool for it."""
+        if not market.reward_tokens:
+            return ()
         a_token, controller = market.contracts["a_token"], market.contracts["rewards_controller"]
         asset = market.stake_token
         rewards = tuple(int(token.address, 16) for token in market.reward_tokens)
@@ -204,9 +225,41 @@ class AaveV3:
             approve_permission(asset, position.target),
         )
 
+    def discover(self, chain: str, place: Place, owner: Address) -> Questions[Sequence[Found]]:
+        """Ask the Pool for all its reserves, and the aToken of each for the account's balance."""
+        (listed,) = yield [RESERVES.read(place.target, result_bytes=64 + 32 * _MOST_RESERVES, gas=1_000_000)]
+        assets = [Address(asset) for asset in RESERVES.value(listed)[:_MOST_RESERVES]]
+        answers = yield [RESERVE_DATA.read(place.target, asset, gas=60_000) for asset in assets]
+        a_tokens = [RESERVE_DATA.values(answer)[_A_TOKEN_WORD] for answer in answers]
+        answers = yield [BALANCE_OF.read(a_token, owner, gas=60_000) for a_token in a_tokens]
+        held = {asset: optional(BALANCE_OF, answer) or 0 for asset, answer in zip(assets, answers, strict=True)}
+        tokens = yield from ask_tokens(chain, [asset for asset, balance in held.items() if balance])
+        return [
+            Found(
+                place=place,
+                target=place.target,
+                params={**place.params, "asset": token.address},
+                staked=Amount(token, held[token.address]),
+                label=f"{token.symbol} supplied",
+            )
+            for token in tokens
+        ]
+
+
+def _without_rewards(position: Position, asset: Address, a_token: Address) -> Questions[Market]:
+    """Make the market of a supply that only grows."""
+    (stake,) = yield from ask_tokens(position.chain, (asset,))
+    return Market(
+        stake_token=stake,
+        reward_tokens=(),
+        contracts=MappingProxyType({"a_token": a_token}),
+        typical_gas=0,
+        side_effects=frozenset({SideEffect.REBASING_PRINCIPAL, SideEffect.GROWS_BY_ITSELF}),
+    )
+
 
 def _a_token(position: Position, asset: Address) -> Questions[tuple[Address, Address]]:
-    """Find aToken and rewards controller, and check that aToken, asset and pool belong together."""
+    """Find aToken and rewards controller (zero for none), and check that aToken, asset and pool belong together."""
     (data,) = yield [RESERVE_DATA.read(position.target, asset, gas=60_000)]
     expect(RESERVE_DATA, data, position, _KIND)
     a_token = RESERVE_DATA.values(data)[_A_TOKEN_WORD]
@@ -219,11 +272,6 @@ def _a_token(position: Position, asset: Address) -> Questions[tuple[Address, Add
         raise ReadFailed(
             f"position {position.id}: aToken {checksum(a_token)} belongs to asset {checksum(underlying)} in pool "
             f"{checksum(pool)}; check that target is the Pool proxy of an Aave v3 market"
-        )
-    if controller == ZERO_ADDRESS:
-        raise ConfigError(
-            f"position {position.id}: this Aave market has no rewards controller, so there is nothing to harvest; "
-            "remove the position"
         )
     return a_token, controller
 

@@ -6,7 +6,7 @@ import pytest
 from adapter_kit import BLOCK, OWNER, World, addr, fill, mutations, permitted, token
 
 from keeper.domain.plan import Share
-from keeper.domain.position import Position
+from keeper.domain.position import Position, SideEffect
 from keeper.errors import ConfigError, ReadFailed
 from keeper.protocols.aave_v3 import AaveV3
 
@@ -55,7 +55,7 @@ def a_market(*, flags=OPEN, pending=(11, 22), held=10**30, end=BLOCK.timestamp +
 
 
 def put_reserve(world: World, flags: int, a_token: str) -> None:
-    rest = (0, 0, 0, 0, 0, 0, 0, a_token, addr(9), addr(9), addr(9), 0, 0, 0)
+    rest = (0, 41_500 * 10**21, 0, 0, 0, 0, 0, a_token, addr(9), addr(9), addr(9), 0, 0, 0)
     world.put(POOL, "getReserveData(address)", (DAI.address,), RESERVE, flags, *rest)
 
 
@@ -145,12 +145,6 @@ def test_strategy_without_vault_or_changed_since_is_left_to_the_simulation():
         (lambda w: w.remove(POOL, "getReserveData(address)"), ReadFailed, "does not answer like an Aave v3 Pool"),
         (lambda w: put_reserve(w, OPEN, addr(0)), ConfigError, "not listed"),
         (lambda w: w.put(A_TOKEN, "POOL()", (), "address", addr(5)), ReadFailed, "belongs to asset"),
-        (lambda w: w.put(A_TOKEN, "getIncentivesController()", (), "address", addr(0)), ConfigError, "no rewards cont"),
-        (
-            lambda w: w.put(CONTROLLER, "getRewardsByAsset(address)", (A_TOKEN,), "address[]", []),
-            ConfigError,
-            "no rewards are configured",
-        ),
     ],
 )
 def test_wrong_contracts_are_named(spoil, error, says):
@@ -159,6 +153,30 @@ def test_wrong_contracts_are_named(spoil, error, says):
 
     with pytest.raises(error, match=says):
         world.talk(ADAPTER.resolve(POSITION))
+
+
+@pytest.mark.parametrize(
+    "strip",
+    [
+        lambda w: w.put(A_TOKEN, "getIncentivesController()", (), "address", addr(0)),
+        lambda w: w.put(CONTROLLER, "getRewardsByAsset(address)", (A_TOKEN,), "address[]", []),
+    ],
+    ids=["no controller", "no rewards"],
+)
+def test_reserve_without_rewards_is_watched_and_nothing_of_it_is_ever_signed(strip):
+    world = a_market()
+    strip(world)
+    market, seen = world.talk(ADAPTER.resolve(POSITION)), look(world)
+
+    assert SideEffect.GROWS_BY_ITSELF in market.side_effects
+    assert (market.reward_tokens, seen.pending, seen.accruals) == ((), (), ())
+    assert seen.principal.raw == 10**20
+    assert [*ADAPTER.harvest(POSITION, market, seen), *ADAPTER.deposit(POSITION, market, Share(DAI))] == []
+    assert ADAPTER.permissions(POSITION, market) == ()
+
+
+def test_income_of_the_supply_itself_is_noted():
+    assert look(a_market()).note("income_ppm") == 41_500
 
 
 def test_asset_is_required():

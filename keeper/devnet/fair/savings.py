@@ -1,4 +1,4 @@
-"""Savings, as small fakes of our own: DAI in the Pot, sDAI, a plain vault; and a real farm that stakes a vault's shares.
+"""Savings, as small fakes of our own: DAI in the Pot, sDAI, a plain vault; and a real farm that stakes its shares.
 
 Beside them stand vaults over tokens that mean trouble: one that taxes transfers, and one like USDT, at its address.
 """

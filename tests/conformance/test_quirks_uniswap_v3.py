@@ -6,19 +6,22 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from ranges_stage import Act, fair_of, hands, stage_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ranges_stage import SLOT0, Act, fair_of, hands, stage_of
 
 from keeper.abi import Fn
 from keeper.devnet.uniswap_v3 import open_pool, stir, trade, trade_to_price, v3_at
 from keeper.domain.facts import Place
 from keeper.domain.money import WAD, Token, UsdWad
 from keeper.domain.plan import LegKind
+from keeper.domain.reads import ReadResult
 from keeper.domain.valuation import Quote, TokenPrice
 from keeper.errors import ConfigError, ReadFailed
 from keeper.prices.uniswap_v3_range import UniswapV3Range
 from keeper.protocols.nft_range import POSITIONS
 from keeper.protocols.uniswap_v3 import UniswapV3
-from keeper.ranges import MAX_TICK, amounts_for_liquidity, liquidity_for_amounts, sqrt_ratio_at_tick
+from keeper.ranges import MAX_TICK, MIN_TICK, amounts_for_liquidity, liquidity_for_amounts, sqrt_ratio_at_tick
 
 pytestmark = pytest.mark.devnet
 
@@ -275,4 +278,69 @@ def test_stir_and_trade_are_what_makes_fees(act, market):
     after = act.look()
     assert after.pending[0].raw > before.pending[0].raw
     assert after.pending[1].raw == before.pending[1].raw
-    assert MAX_TICK == 887_272
+
+
+# ------------------------------------------------------------------------------------------------ the shared maths
+
+
+INITIALIZE = Fn("initialize(uint160)")
+
+
+@pytest.fixture
+def new_pool(market, fair) -> str:
+    """A pool without a price."""
+    ground = fair.grounds["uniswap_v3"]
+    asked = (ground["dai"], ground["aave"], 3_000)
+    market.v3.factory.send("createPool", *asked)
+    return market.v3.factory.call("getPool", *asked)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tick=st.integers(MIN_TICK + 1, MAX_TICK - 1))
+def test_root_of_every_tick_is_the_pools_own(new_pool, stage, tick):
+    """The pool names the highest tick whose root is not above its price: a root and one below it pin the value."""
+
+    def named(sqrt_price: int) -> int:
+        calls = [
+            {"to": new_pool, "from": STRANGER, "data": "0x" + data.hex()}
+            for data in (INITIALIZE.encode(sqrt_price), SLOT0.encode())
+        ]
+        (block,) = stage.node.rpc("eth_simulateV1", {"blockStateCalls": [{"calls": calls}]}, "latest")
+        assert block["calls"][0]["status"] == "0x1"
+        data = bytes.fromhex(block["calls"][1]["returnData"][2:])
+        return SLOT0.values(ReadResult(success=True, data=data))[1]
+
+    root = sqrt_ratio_at_tick(tick)
+    assert named(root) == tick
+    assert named(root - 1) == tick - 1
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lower=st.integers(-150, 149), width=st.integers(1, 200), first=st.integers(10**3, 10**20), second=st.integers(0, 9)
+)
+def test_liquidity_and_amounts_of_a_deposit_are_the_contracts_own(stage, market, lower, width, first, second):
+    """Mint at random ranges about the price, and compare with what the manager made of it."""
+    snapshot = stage.node.rpc("evm_snapshot")
+    pool, who = market.pool, market.yard.whale
+    price, tick = pool.contract.call("slot0")[:2]
+    middle = tick // 60 + lower
+    ticks_ = (middle * 60, (middle + width) * 60)
+    ends = [sqrt_ratio_at_tick(each) for each in ticks_]
+    desired = (first, first * 10**second // 10**10 + 10**3)
+    expected = liquidity_for_amounts(price, *ends, desired)
+    erc20s = [market.yard.at(each, "@uniswap/v2-core/build/ERC20.json") for each in pool.tokens]
+    for erc20 in erc20s:
+        market.yard.deal(erc20, who, 10**30)
+        erc20.send("approve", market.v3.npm, 10**30, sender=who)
+    try:
+        if expected == 0:
+            return
+        market.v3.npm.send("mint", (*pool.tokens, 3_000, *ticks_, *desired, 0, 0, who, 2**63), sender=who)
+        count = market.v3.npm.call("balanceOf", who)
+        token_id = market.v3.npm.call("tokenOfOwnerByIndex", who, count - 1)
+        taken = tuple(10**30 - erc20.call("balanceOf", who) for erc20 in erc20s)
+        assert market.v3.npm.call("positions", token_id)[7] == expected
+        assert taken == amounts_for_liquidity(price, *ends, expected, up=True)
+    finally:
+        stage.node.rpc("evm_revert", snapshot)

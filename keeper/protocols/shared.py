@@ -11,7 +11,7 @@ from keeper.domain.position import Position
 from keeper.domain.reads import ReadResult
 from keeper.errors import ConfigError, ReadFailed
 
-__all__ = ["YEAR_SECONDS", "accrual", "address_param", "expect", "int_param", "text_param"]
+__all__ = ["YEAR_SECONDS", "accrual", "address_param", "expect", "int_param", "share_ppm", "text_param"]
 
 #: A year of 365 days, as everywhere in keeper.
 YEAR_SECONDS: Final = 365 * 86_400
@@ -62,3 +62,8 @@ def address_param(position: Position, key: str) -> Address:
         return address(str(position.params.get(key)))
     except ValueError as error:
         raise ConfigError(f"position {position.id}: {key}: {error}") from error
+
+
+def share_ppm(own: int, total: int) -> int:
+    """Return a depositor's share of a vault in parts per million, rounded down; 0 of an empty vault."""
+    return 1_000_000 * min(own, total) // total if total > 0 else 0

@@ -1,0 +1,178 @@
+"""What vaults that are harvested for everybody do on a chain, and that the adapters saw it before a transaction did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from adapter_kit import STRANGER, converse, mutations, permitted
+from vault_stage import opened, put_back
+
+from keeper.domain.facts import Place
+from keeper.errors import ConfigError, ReadFailed
+
+pytestmark = pytest.mark.devnet
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def ground(anvil_path):
+    with opened(anvil_path, "beefy") as ready:
+        yield ready
+
+
+@pytest.fixture
+def stage(ground):
+    with put_back(ground) as ready:
+        yield ready
+
+
+# ------------------------------------------------------------------ Beefy
+
+
+def test_beefy_pending_is_what_the_harvest_adds_to_the_vault(stage):
+    scene = stage.scene("beefy-lp")
+    stage.pass_time(DAY)
+    seen = scene.look()
+    want_usd = 8_000_000 * 10**18 // stage.ask(seen.principal.token.address, "totalSupply()", "uint256")
+
+    scene.run(scene.claim())
+    stage.pass_time(DAY)  # the profit of a harvest enters the share price over a day
+
+    added = (scene.look().principal.raw - seen.principal.raw) * want_usd // 10**18
+    expected = seen.pending[0].raw // 10**18
+    assert 2_000 < expected < 2_600
+    assert abs(added - expected) <= expected // 50
+    assert seen.vault_share_ppm == pytest.approx(1_000_000 * 50_000 // 1_550_000, abs=5)
+    assert scene.look().note("profit_locked_until") <= stage.head().timestamp
+
+
+def test_beefy_locked_profit_is_not_in_the_principal_yet(stage):
+    scene = stage.scene("beefy-lp")
+    stage.pass_time(DAY)
+    before = scene.look().principal.raw
+
+    scene.run(scene.claim())
+
+    just_after = scene.look()
+    assert just_after.principal.raw - before < before // 100_000
+    assert just_after.note("profit_locked_until") - stage.head().timestamp == DAY
+
+
+def test_beefy_harvest_below_the_minimum_succeeds_and_does_nothing(stage):
+    scene = stage.scene("beefy-lp")
+    stage.pass_time(DAY)
+    stage.do(stage.address("beefy", "owner"), stage.address("beefy", "strategy"), "setMinAmount(uint256)", 10**21)
+    legs = scene.claim()
+    (leg,) = legs
+
+    assert scene.simulate(legs).success, "a silent nothing reverts nothing"
+    ((*events,),) = scene.run(legs)
+    assert (leg.proves[0].address, leg.proves[0].topic) not in events
+    assert not scene.changed(legs)
+
+
+def test_beefy_harvest_is_proven_and_its_fee_goes_to_the_owner(stage):
+    scene = stage.scene("beefy-lp")
+    stage.pass_time(DAY)
+    seen, legs = scene.look(), scene.claim()
+    (leg,) = legs
+    (weth,) = scene.market.fee_tokens
+    before = stage.balance(weth, scene.position.owner)
+    simulated = scene.simulate(legs)
+
+    ((*events,),) = scene.run(legs)
+
+    paid = stage.balance(weth, scene.position.owner) - before
+    assert (leg.proves[0].address, leg.proves[0].topic) in events
+    assert leg.brings == (weth,)
+    assert seen.call_fee[0].token == weth
+    assert 0 < seen.call_fee[0].raw <= paid <= seen.call_fee[0].raw * 101 // 100
+    assert simulated.success
+    assert simulated.delta(weth.address) == pytest.approx(paid, rel=1e-3)
+    assert paid == pytest.approx(2_548 / 3_000 * 10**18 * 0.095 * 0.01, rel=0.05)
+
+
+def test_beefy_without_a_call_fee_expects_none(stage):
+    stage.do(
+        stage.address("beefy", "owner"),
+        stage.address("beefy", "strategy"),
+        "setFees(uint256,uint256)",
+        95 * 10**15,
+        0,
+    )
+    scene = stage.scene("beefy-lp")
+    stage.pass_time(DAY)
+
+    assert scene.claim()[0].brings == ()
+    assert scene.look().call_fee == ()
+    assert scene.changed(scene.claim())
+
+
+def test_beefy_strategy_that_says_nothing_is_asked_through_its_farm(stage):
+    stage.do(
+        stage.address("beefy", "owner"),
+        stage.address("beefy", "strategy"),
+        "setPendingRewardsFunctionName(string)",
+        "",
+    )
+    stage.pass_time(DAY)
+    blind, by_farm = stage.scene("beefy-lp"), stage.scene("beefy-lp-by-farm")
+
+    assert blind.look().pending[0].raw == 0
+    assert by_farm.look().pending[0].raw > 2_000 * 10**18
+
+
+def test_beefy_paused_strategy_is_seen(stage):
+    scene = stage.scene("beefy-lp")
+    stage.do(stage.address("beefy", "owner"), stage.address("beefy", "strategy"), "setPaused(bool)", True)
+    stage.pass_time(10)
+
+    assert scene.look().harvest_paused
+    assert not scene.simulate(scene.claim()).success
+
+
+def test_beefy_vault_with_another_strategy_is_not_harvested_by_the_old_one(stage):
+    scene = stage.scene("beefy-lp")
+    stage.do(stage.address("beefy", "owner"), scene.position.target, "setStrategy(address)", STRANGER)
+    with pytest.raises(ReadFailed, match=r"changed its strategy|does not answer"):
+        scene.look()
+
+
+def test_beefy_may_call_nothing_but_the_harvest_for_the_owner(stage):
+    scene = stage.scene("beefy-lp")
+    allowed = scene.adapter.permissions(scene.position, scene.market)
+    for call in stage.calls(scene.claim(), {}):
+        assert permitted(allowed, call.to, call.data)
+        for what, to, data in mutations(call, scene.position.owner):
+            assert not permitted(allowed, to, data), what
+    assert scene.deposit() == []
+
+
+def test_beefy_stranger_has_no_share_and_is_not_found(stage):
+    assert stage.scene("beefy-lp", owner=STRANGER).look().vault_share_ppm == 0
+    place = next(s.place for s in stage.fair.stalls if s.position.id == "beefy-lp")
+    scene = stage.scene("beefy-lp")
+
+    assert isinstance(place, Place)
+    (found,) = stage.talk(scene.adapter.discover("local", place, scene.position.owner))
+    assert (found.target, dict(found.params)) == (scene.position.target, {})
+    assert found.staked.raw == pytest.approx(scene.look().principal.raw * 50 / 1_550, rel=1e-6)
+    assert stage.talk(scene.adapter.discover("local", place, STRANGER)) == ()
+    nowhere = replace(place, target=STRANGER)
+    assert stage.talk(scene.adapter.discover("local", nowhere, scene.position.owner)) == ()
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"farm": "0x" + "11" * 20}, "belong together"),
+        ({"farm": "0x" + "11" * 20, "pending": "pending(uint256)"}, "pending: .*argument"),
+        ({"farm": "0x" + "11" * 20, "pending": "pending(address:owner)"}, "placeholders: strategy"),
+    ],
+)
+def test_beefy_wrong_params_are_named(stage, params, words):
+    position = replace(stage.position("beefy-lp"), params=params)
+    with pytest.raises(ConfigError, match=f"position beefy-lp: .*{words}"):
+        converse(stage.scene("beefy-lp").adapter.resolve(position), stage.read)

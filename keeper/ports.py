@@ -218,6 +218,7 @@ class PoolMaker(Protocol):
 
         ``routes``: the position's exchanges: a pool of Uniswap V2's kind needs the router of its own factory. Where
         one part is enough (Curve), it is the first that a route passes through (``via``), else the pool's first.
+        Without any route only the parts and the price are asked for, and ``entry`` may be the token itself.
 
         Raises (inside the generator):
             ConfigError: it is of this kind, but no configured route can make it (say what to add).

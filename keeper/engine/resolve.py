@@ -76,7 +76,7 @@ def _tokens(chain: Chain, block: BlockRef, addresses: Iterable[Address]) -> dict
 def _prices(context: ChainContext, block: BlockRef, holdings: list[Holding], native: Token) -> tuple[PricedToken, ...]:
     """Find the sources of every token that a decision needs, and of the tokens those sources need in turn."""
     specs, derived = _specs(context, holdings)
-    known = {t.address: t for h in holdings for t in h.tokens}
+    known = {t.address: t for h in holdings for t in (*h.market.tokens, *h.tokens)}
     known[native.address] = native
     wanted = list(dict.fromkeys([native.address, *(t.address for h in holdings for t in h.market.tokens)]))
     priced: dict[Address, PricedToken] = {}

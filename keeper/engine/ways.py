@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from keeper.domain.block import BlockRef
@@ -38,7 +39,9 @@ def find_baskets(
     """
     positions = {p.id: p for p in context.positions if p.id in markets}
     asked = {
-        (markets[p.id].stake_token, routes_of(context, p)) for p in positions.values() if _needs_making(markets[p.id])
+        (market.stake_token, routes_of(context, p) if _needs_making(market) else ())
+        for p in positions.values()
+        if _needs_making(market := markets[p.id]) or _needs_price(context, market)
     }
     talks = {
         (token, routes, name): pool.recognise(token, routes)
@@ -48,15 +51,19 @@ def find_baskets(
     said = converse(context.chain, block, talks)
     for position_id, position in positions.items():
         market = markets[position_id]
-        if not _needs_making(market):
+        makes = _needs_making(market)
+        if not makes and not _needs_price(context, market):
             continue
-        routes = routes_of(context, position)
+        routes = routes_of(context, position) if makes else ()
         answers = [said[market.stake_token, routes, name] for name in context.plugins.pools]
         basket = next((answer for answer in answers if isinstance(answer, Basket)), None)
         refusal = next((answer for answer in answers if isinstance(answer, ConfigError)), None)
-        if basket is not None:
+        if basket is not None and makes:
             markets[position_id] = replace(market, basket=basket, stake_parts=basket.parts)
-        elif refusal is not None:
+        elif basket is not None:
+            priced = {basket.token.address: basket.price, **market.prices}
+            markets[position_id] = replace(market, prices=MappingProxyType(priced))
+        elif makes and refusal is not None:
             del markets[position_id]
             failures[position_id] = ConfigError(f"positions: {position_id}: {refusal}")
 
@@ -66,6 +73,12 @@ def _needs_making(market: Market) -> bool:
     if market.virtual or market.stake_parts or SideEffect.FOR_EVERYBODY in market.side_effects:
         return False
     return any(reward.address != market.stake_token.address for reward in market.reward_tokens)
+
+
+def _needs_price(context: ChainContext, market: Market) -> bool:
+    """Whether nobody says what the stake token is worth."""
+    stake = market.stake_token.address
+    return not market.virtual and stake not in context.price_specs and stake not in market.prices
 
 
 def find_sales(

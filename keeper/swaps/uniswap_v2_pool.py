@@ -35,12 +35,15 @@ class UniswapV2Pool:
         parts = yield from ask_parts(token)
         if not parts:
             return None
+        price = PriceSpec("uniswap-v2-lp", {})
+        if not routes:
+            return Basket(self.name, token, parts, token.address, price)
         specs = [spec for spec in routes if spec.kind == self.name]
         answers = yield [FACTORY.read(at) for at in (token.address, *(spec.router for spec in specs))]
         factory = FACTORY.value(answers[0])
         for spec, answer in zip(specs, answers[1:], strict=True):
             if _factory(answer) == factory:
-                return Basket(self.name, token, parts, spec.router, PriceSpec("uniswap-v2-lp", {}), spec.fee_bps)
+                return Basket(self.name, token, parts, spec.router, price, spec.fee_bps)
         names = f"{parts[0].symbol}/{parts[1].symbol}"
         raise ConfigError(
             f"the stake {checksum(token.address)} is the {names} pair of factory {checksum(factory)}, and no route has "

@@ -1,4 +1,4 @@
-"""The local chain as the conformance suites see it: a stage, and the positions that it holds."""
+"""The chains that the conformance suites act on: the local world with its three positions, and the whole fair."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from chain_stage import Stage
+from fair_kit import NODE_OPTIONS, put_back
 
 from keeper.domain.position import Position
 
@@ -18,3 +19,20 @@ def stage(fresh_world) -> Stage:
 @pytest.fixture
 def positions(fresh_world) -> Sequence[Position]:
     return fresh_world.positions
+
+
+@pytest.fixture(scope="session")
+def fair(anvil_path):
+    """Every family on one chain; one node per test worker."""
+    from keeper.chain.anvil import LocalNode
+    from keeper.devnet.fair.open import open_fair
+
+    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
+        yield open_fair(node)
+
+
+@pytest.fixture
+def fair_stage(fair):
+    """The fair, put back after the test."""
+    with put_back(fair) as stage:
+        yield stage

@@ -1,33 +1,42 @@
-"""Every registered protocol adapter against real contract code: what it says is what the chain then does.
+"""Every registered protocol adapter at the fair: what it says is what the chain then does, twice, through a whole keeper.
 
-The local chain must hold at least one position of each adapter; a new adapter brings one along.
+An adapter is covered by being registered: it must have a stall at the fair (``keeper/devnet/fair``).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from chain_stage import Stage
+from app_kit import nonce, sent_by, transfers
+from fair_kit import FairStage, known_stalls, open_at_the_fair
+from protocol_table import ADAPTERS, check_row
 
+from keeper.app import App
+from keeper.devnet.fair.stall import Stall
 from keeper.domain.block import BlockRef
-from keeper.domain.observation import Observation
+from keeper.domain.decision import ReasonCode, Verdict
+from keeper.domain.harvest import HarvestState
+from keeper.domain.observation import Observation, RateSource
 from keeper.domain.plan import LegKind, Share
 from keeper.domain.position import Market, Position, SideEffect
 from keeper.errors import ConfigError, ReadFailed
-from keeper.ports import ProtocolAdapter
+from keeper.ports import Discovers, ProtocolAdapter
 
 pytestmark = pytest.mark.devnet
 
 YEAR = 365 * 86_400
-ADAPTERS = {point.name: point for point in entry_points(group="keeper.protocols")}
+STALLS = sorted(known_stalls())
+HARVESTED = [name for name in STALLS if not known_stalls()[name].grows]
+OWN = [name for name in HARVESTED if not known_stalls()[name].for_everybody]
 
 
 @dataclass
 class Scene:
-    stage: Stage
+    stage: FairStage
+    stall: Stall
     adapter: ProtocolAdapter
     position: Position
     market: Market
@@ -41,164 +50,293 @@ class Scene:
         return self.adapter.harvest(self.position, self.market, self.look())
 
     def deposit(self):
-        return self.adapter.deposit(self.position, self.market, Share(self.market.stake_token))
+        return self.adapter.deposit(self.position, self.market, Share(self.market.stake_token), self.look())
+
+    def claimable(self) -> dict[str, int]:
+        """What a simulated claim would bring now, by token: the truth behind every view."""
+        calls = self.stage.calls(self.claim(), {})
+        tokens = [token.address for token in self.market.held]
+        simulated = self.stage.chain.simulate(self.position.owner, calls, tokens)
+        assert simulated.success, [call.error for call in simulated.calls]
+        return {token.address: simulated.delta(token.address) for token in self.market.reward_tokens}
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
-def scene(request, stage, positions) -> Scene:
-    adapter = ADAPTERS[request.param].load()()
-    mine = [p for p in positions if p.protocol == request.param]
-    assert mine, f"the local chain has no position of {request.param}: add one to keeper/devnet"
-    position = mine[0]
-    stage.pass_blocks(5)
-    return Scene(stage, adapter, position, stage.talk(adapter.resolve(position)))
+def scene_of(stage: FairStage, name: str) -> Scene:
+    stall = stage.stall(name)
+    adapter = ADAPTERS[stall.position.protocol].load()()
+    position = stall.position
+    if "block_time_ms" in adapter.params and "block_time_ms" not in position.params:
+        position = replace(position, params={**position.params, "block_time_ms": 1000 * stage.interval})
+    return Scene(stage, stall, adapter, position, stage.talk(adapter.resolve(position)))
 
 
-def test_name_is_that_of_the_entry_point_and_the_port_is_met(scene):
-    assert scene.adapter.name in ADAPTERS
-    assert isinstance(scene.adapter, ProtocolAdapter)
-    assert all(spec.kind in {"int", "str", "bool", "address"} and spec.doc for spec in scene.adapter.params.values())
+def test_every_registered_adapter_has_a_stall():
+    missing = set(ADAPTERS) - {stall.position.protocol for stall in known_stalls().values()}
+    assert not missing, f"no stall at the fair: {sorted(missing)}; add one to keeper/devnet/fair"
 
 
-def test_sees_the_stake_that_is_there(scene):
+def test_names_and_params_are_those_of_the_port():
+    for name, point in ADAPTERS.items():
+        adapter = point.load()()
+        assert isinstance(adapter, ProtocolAdapter)
+        assert adapter.name == name
+        assert all(spec.kind in {"int", "str", "bool", "address"} and spec.doc for spec in adapter.params.values())
+
+
+@pytest.mark.parametrize("name", STALLS)
+def test_says_what_is_there(fair_stage, name):
+    scene = scene_of(fair_stage, name)
     seen = scene.look()
-
     assert seen.principal.raw > 0
     assert seen.principal.token == scene.market.stake_token
     assert [a.token for a in seen.pending] == list(scene.market.reward_tokens)
-    assert [a.per_year.token for a in seen.accruals] == list(scene.market.reward_tokens)
+    assert [a.per_year.token for a in seen.accruals] in ([], list(scene.market.reward_tokens))
     assert (seen.deposits_paused, seen.harvest_paused, seen.underfunded) == (False, False, ())
+    assert scene.stall.grows is (not scene.market.reward_tokens)
+    assert scene.stall.for_everybody is (SideEffect.FOR_EVERYBODY in scene.market.side_effects)
 
-
-def test_reads_are_constant_and_their_sizes_are_announced(scene):
     reads = list(scene.adapter.reads(scene.position, scene.market))
-
-    assert reads == list(scene.adapter.reads(scene.position, scene.market))
-    for read, answer in zip(reads, scene.stage.read(reads), strict=True):
+    assert reads == list(scene.adapter.reads(scene.position, scene.market)), "constant, so that batches are cached"
+    assert len(reads) <= 24
+    for read, answer in zip(reads, fair_stage.read(reads), strict=True):
         assert len(answer.data) <= read.result_bytes, read
 
 
-def test_pending_grows_as_the_accrual_says(scene):
-    before = scene.look()
-    after = scene.look(scene.stage.pass_blocks(60))
-
-    seconds = after.block.timestamp - before.block.timestamp
-    assert seconds >= 60 * scene.stage.interval
-    for old, new, accrual in zip(before.pending, after.pending, before.accruals, strict=True):
-        expected = accrual.per_year.raw * seconds // YEAR
-        assert expected > 0
-        assert abs(new.raw - old.raw - expected) <= expected // 60 + 1, (new.raw - old.raw, expected)
+@pytest.mark.parametrize("name", STALLS)
+def test_stranger_has_nothing_and_a_wrong_contract_is_refused(fair_stage, name):
+    scene = scene_of(fair_stage, name)
+    assert seen_by_a_stranger(scene_of(fair_stage, name)) == 0
+    for target in (fair_stage.fair.ground["weth"], STRANGER):
+        with pytest.raises((ReadFailed, ConfigError), match=f"position {scene.position.id}: "):
+            fair_stage.talk(scene.adapter.resolve(replace(scene.position, target=target)))
 
 
-def test_claim_brings_what_was_pending_and_what_accrued_since(scene):
-    seen = scene.look(scene.stage.pass_blocks(60))
+@pytest.mark.parametrize("name", OWN)
+def test_rate_pending_simulation_and_delta_agree(fair_stage, name):
+    scene = scene_of(fair_stage, name)
+    fair_stage.pass_time(scene.stall.ripe_seconds)
+    early, seen = scene.claimable(), scene.look()
+    start = fair_stage.head()
+    end = fair_stage.pass_blocks(100)
+    late, after = scene.claimable(), scene.look()
+    seconds = end.timestamp - start.timestamp
+    for accrual in seen.accruals:
+        token = accrual.per_year.token.address
+        if (
+            accrual.source is RateSource.CHAIN
+            and not seen.epoch_seconds
+            and (accrual.ends_at or seconds * 10**9) > end.timestamp
+        ):
+            expected = accrual.per_year.raw * seconds // YEAR
+            assert abs(late[token] - early[token] - expected) <= expected // 50 + 1, (
+                late[token] - early[token],
+                expected,
+            )
+    for amount in after.pending:
+        truth = late[amount.token.address]
+        assert amount.raw <= truth + truth // 1000 + 1, f"a view that promises more {amount.token.symbol} than is paid"
+        if not scene.stall.stale_view:
+            assert amount.raw >= truth - truth // 50 - 1, f"{amount.token.symbol} is pending, and not seen"
+    assert any(late.values()), "nothing to harvest after what the stall calls ripe"
+
     owner, rewards = scene.position.owner, scene.market.reward_tokens
+    held = {token: fair_stage.balance(token, owner) for token in rewards}
     legs = scene.claim()
-    calls = scene.stage.calls(legs, {})
-    simulated = scene.stage.chain.simulate(owner, calls, [t.address for t in rewards])
-    held = [scene.stage.balance(t, owner) for t in rewards]
-
-    receipts = scene.stage.run(owner, legs, {})
-
-    head, interval = scene.stage.head(), scene.stage.interval
-    seconds = max(head.timestamp - seen.block.timestamp, (head.number - seen.block.number) * interval)
-    assert simulated.success
-    for token, before, pending, accrual in zip(rewards, held, seen.pending, seen.accruals, strict=True):
-        paid = scene.stage.balance(token, owner) - before
-        most = accrual.per_year.raw * (seconds + interval) // YEAR + pending.raw // 10_000 + 2
-        assert 0 < pending.raw <= paid <= pending.raw + most
-        assert pending.raw <= simulated.delta(token.address) <= pending.raw + most
+    receipts = fair_stage.run(owner, legs, {})
+    for token in rewards:
+        paid = fair_stage.balance(token, owner) - held[token]
+        truth = late[token.address]
+        assert truth <= paid + paid // 1000 + 1
+        assert paid <= truth + truth // 20 + 1, "a few blocks more than simulated, and no more"
         assert paid == sum(receipt.delta(token, owner).raw for receipt in receipts)
-    assert all(leg.kind is LegKind.CLAIM and leg.brings and not leg.spends for leg in legs)
-    assert all(amount.raw < pending.raw for amount, pending in zip(scene.look().pending, seen.pending, strict=True))
+    for leg, receipt in zip(legs, receipts, strict=True):
+        assert leg.kind in (LegKind.CLAIM, LegKind.STAKE)
+        assert not leg.spends
+        assert {(proof.address, proof.topic) for proof in leg.proves} <= set(receipt.events)
+    assert scene.look().principal.raw >= after.principal.raw
 
 
-def test_claim_leaves_the_principal_alone(scene):
-    before = scene.look().principal.raw
-
-    scene.stage.run(scene.position.owner, scene.claim(), {})
-
-    after = scene.look().principal.raw
-    grows = SideEffect.REBASING_PRINCIPAL in scene.market.side_effects
-    assert after >= before if grows else after == before
-
-
-def test_deposit_grows_the_principal_by_exactly_what_left_the_wallet(scene):
-    owner, token = scene.position.owner, scene.market.stake_token
-    before, amount = scene.look().principal.raw, scene.look().principal.raw // 100 + 1
-    scene.stage.deal(token, owner, amount)
-
-    legs = scene.deposit()
-    scene.stage.run(owner, legs, {token.address: amount})
-
-    grown = scene.look().principal.raw - before
-    assert [leg.kind for leg in legs] == [LegKind.APPROVE, LegKind.DEPOSIT]
-    assert scene.stage.balance(token, owner) == 0
-    if SideEffect.REBASING_PRINCIPAL in scene.market.side_effects:
-        assert amount - 2 <= grown <= amount + before // 10**6
-    else:
-        assert grown == amount
-
-
-def test_deposit_pays_only_if_it_says_so(scene):
-    owner, token = scene.position.owner, scene.market.stake_token
-    scene.stage.pass_blocks(50)
-    scene.stage.deal(token, owner, 10**6)
-    before = [scene.stage.balance(t, owner) for t in scene.market.reward_tokens if t != token]
-
-    scene.stage.run(owner, scene.deposit(), {token.address: 10**6})
-
-    after = [scene.stage.balance(t, owner) for t in scene.market.reward_tokens if t != token]
-    assert (after != before) is (SideEffect.DEPOSIT_PAYS in scene.market.side_effects)
-
-
-def test_approval_is_used_up(scene):
-    owner, token = scene.position.owner, scene.market.stake_token
-    scene.stage.deal(token, owner, 10**6)
-
-    approve, deposit = scene.deposit()
-    scene.stage.run(owner, (approve, deposit), {token.address: 10**6})
-
-    again = scene.stage.calls((deposit,), {token.address: 10**6})
-    scene.stage.deal(token, owner, 10**6)
-    assert scene.stage.send(owner, again[0].to, again[0].data).status == 0
-
-
-def test_permissions_cover_every_call_and_nothing_a_thief_would_want(scene):
+@pytest.mark.parametrize("name", HARVESTED)
+def test_permissions_cover_every_call_and_nothing_a_thief_would_want(fair_stage, name):
+    scene = scene_of(fair_stage, name)
+    fair_stage.pass_time(scene.stall.ripe_seconds)
     allowed = scene.adapter.permissions(scene.position, scene.market)
     amount = 10**21 + 7
     legs = [*scene.claim(), *scene.deposit()]
-
-    for call in scene.stage.calls(legs, {scene.market.stake_token.address: amount}):
+    have = {token.address: amount for token in scene.market.tokens}
+    for call in fair_stage.calls(legs, have):
         assert permitted(allowed, call.to, call.data), call.label
         for what, to, data in mutations(call, scene.position.owner, (amount,)):
             assert not permitted(allowed, to, data), f"{call.label}: {what}"
 
 
-def test_stranger_has_nothing_and_that_is_no_error(scene):
-    stranger = Scene(scene.stage, scene.adapter, replace(scene.position, owner=STRANGER), scene.market)
-    seen = stranger.look()
+@pytest.mark.parametrize("name", OWN)
+def test_compounds_twice_and_touches_nothing_else(fair_stage, tmp_path, name):
+    """Through a whole keeper: journal, policy, simulation, wire, ledger."""
+    stall = fair_stage.stall(name)
+    farmer = stall.position.owner
+    world = [fair_stage.fair.ground[symbol] for symbol in ("weth", "usdc", "dai", "uni", "sushi", "aave")]
+    with open_at_the_fair(fair_stage, tmp_path, [stall]) as app:
+        own = balances(fair_stage, {*world, *(t.address for t in market_of(app, name).held)}, farmer)
+        harvests = []
+        for _ in range(2):
+            fair_stage.pass_time(stall.ripe_seconds)
+            start, first, before = height(fair_stage), nonce(fair_stage, farmer), principal(app, name)
+            outcome = app.compound(name, forced=True)
+            assert outcome.harvest is not None, [reason.text for reason in outcome.decision.reasons]
+            assert outcome.harvest.state is HarvestState.DONE, outcome.harvest.error
+            harvests.append(outcome.harvest)
+            sent = sent_by(Blocks(fair_stage), farmer, start)
+            assert len(sent) == len(app.store.intents(outcome.harvest.id)) == nonce(fair_stage, farmer) - first
+            assert all(tx["receipt"]["status"] == "0x1" for tx in sent)
+            assert principal(app, name) > before, "the stake has not grown"
+            booked = Counter()
+            for entry in app.store.ledger(name):
+                if entry.harvest_id == outcome.harvest.id:
+                    booked[entry.amount.token.address] += entry.amount.raw
+            logs = transfers([tx["receipt"] for tx in sent], farmer)
+            known = {token.address for token in app.book("local").holding(name).tokens}
+            assert {t: raw for t, raw in booked.items() if raw} == {t: r for t, r in logs.items() if r and t in known}
+            assert outcome.harvest.received
+            assert outcome.harvest.put_back
+            assert outcome.harvest.compounded_usd * 100 >= outcome.harvest.received_usd * 90, "much was left behind"
+        left = Counter()
+        for entry in app.store.ledger(name):
+            left[entry.amount.token.address] += entry.amount.raw
+        for token, raw in balances(fair_stage, own, farmer).items():
+            assert raw >= own[token], "the wallet's own is never spent"
+            if token in known:
+                assert raw == own[token] + left[token]
+        row = {"gas": harvests[-1].gas_used, "market": market_of(app, name), "look": scene_of(fair_stage, name).look()}
+    check_row(stall, **row)
 
-    assert seen.principal.raw == 0
-    assert all(a.raw == 0 for a in seen.pending)
-    assert all(a.per_year.raw == 0 for a in seen.accruals)
+
+@pytest.mark.parametrize("name", [name for name in HARVESTED if name not in OWN])
+def test_harvests_for_everybody_are_proven(fair_stage, tmp_path, name):
+    stall = fair_stage.stall(name)
+    with open_at_the_fair(fair_stage, tmp_path, [stall]) as app:
+        fair_stage.pass_time(stall.ripe_seconds)
+        outcome = app.compound(name, forced=True)
+        assert outcome.harvest is not None, [reason.text for reason in outcome.decision.reasons]
+        assert outcome.harvest.state is HarvestState.DONE, outcome.harvest.error
+        row = {
+            "gas": outcome.harvest.gas_used,
+            "market": market_of(app, name),
+            "look": scene_of(fair_stage, name).look(),
+        }
+        # Right after a harvest there is nothing: the simulation tells, and nothing is sent.
+        first = nonce(fair_stage, stall.position.owner)
+        again = app.compound(name, forced=True)
+        assert again.harvest is None
+        assert nonce(fair_stage, stall.position.owner) == first
+    check_row(stall, **row)
 
 
-def test_wrong_contract_is_refused_with_the_positions_name(scene):
-    for target in (scene.market.stake_token.address, STRANGER):
-        wrong = replace(scene.position, target=target)
-        with pytest.raises((ReadFailed, ConfigError), match=f"position {scene.position.id}: "):
-            scene.stage.talk(scene.adapter.resolve(wrong))
+@pytest.mark.parametrize("name", [name for name in STALLS if name not in HARVESTED])
+def test_what_grows_by_itself_is_watched_and_left_alone(fair_stage, tmp_path, name):
+    stall = fair_stage.stall(name)
+    with open_at_the_fair(fair_stage, tmp_path, [stall]) as app:
+        before = app.survey([name])[0]
+        fair_stage.pass_time(30 * 86_400)
+        after = app.survey([name])[0]
+        assert after.decision.verdict is Verdict.WAIT
+        assert after.decision.code is ReasonCode.GROWS_BY_ITSELF
+        assert after.decision.numbers.principal_usd > before.decision.numbers.principal_usd
+        assert app.compound(name, forced=True).harvest is None
+        row = {"gas": 0, "market": market_of(app, name), "look": scene_of(fair_stage, name).look()}
+    check_row(stall, **row)
 
 
-def test_accrual_ends_when_it_says(scene):
-    ends = [a.ends_at for a in scene.look().accruals if a.ends_at is not None]
-    if not ends:
-        assert all(a.per_year.raw > 0 for a in scene.look().accruals), "neither a rate nor an end"
-        return
-    scene.stage.warp_to(max(ends) + 1)
-    at_end = scene.look()
-    later = scene.look(scene.stage.pass_blocks(20))
+@pytest.mark.parametrize("name", [name for name in STALLS if known_stalls()[name].place is not None])
+def test_discover_finds_it(fair_stage, name):
+    stall = fair_stage.stall(name)
+    adapter = ADAPTERS[stall.position.protocol].load()()
+    assert isinstance(adapter, Discovers)
 
-    assert all(a.per_year.raw == 0 for a in at_end.accruals)
-    assert [a.raw for a in later.pending] == [a.raw for a in at_end.pending]
+    found = fair_stage.talk(adapter.discover("local", stall.place, stall.position.owner))
+
+    wanted = {key: value for key, value in stall.position.params.items() if key != "block_time_ms"}
+    assert any(f.target == stall.position.target and wanted.items() <= dict(f.params).items() for f in found), found
+    assert all(f.staked.raw > 0 for f in found)
+    assert fair_stage.talk(adapter.discover("local", stall.place, STRANGER)) in ([], ())
+
+
+def test_all_families_together_are_read_in_one_batch(fair_stage, tmp_path):
+    stalls = [fair_stage.stall(name) for name in STALLS]
+    with open_at_the_fair(fair_stage, tmp_path, stalls) as app:
+        book = app.book("local")
+        assert not book.failures, {name: str(error) for name, error in book.failures.items()}
+        assert len({stall.position.protocol for stall in stalls}) >= 10
+        context = app.contexts["local"]
+        block = context.chain.head()
+        reads = [
+            r for h in book.holdings for r in context.plugins.protocols[h.position.protocol].reads(h.position, h.market)
+        ]
+        calls = count_requests(context, lambda: context.chain.read(reads, block))
+        assert calls <= 1 + len(reads) // 585, f"{calls} requests for {len(reads)} reads"
+        seen = app.survey()
+        assert [a.decision.reasons[0].text for a in seen if a.case is None] == []
+
+
+# ------------------------------------------------------------------------------------------------------ what they share
+
+
+def seen_by_a_stranger(scene: Scene) -> int:
+    """What an account without a stake is said to have: nothing, or an error that names the position."""
+    stranger = replace(scene.position, owner=STRANGER)
+    try:
+        scene.market = scene.stage.talk(scene.adapter.resolve(stranger))
+        scene.position = stranger
+        seen = scene.look()
+    except (ReadFailed, ConfigError) as error:
+        return 0 if f"position {stranger.id}: " in str(error) else -1
+    return seen.principal.raw if seen.vault_share_ppm is None else seen.vault_share_ppm
+
+
+class Blocks:
+    """What ``sent_by`` asks of a world."""
+
+    def __init__(self, stage: FairStage) -> None:
+        self.node = stage.node
+
+    @property
+    def block_number(self) -> int:
+        return int(self.node.rpc("eth_blockNumber"), 16)
+
+
+def height(stage: FairStage) -> int:
+    return Blocks(stage).block_number
+
+
+def principal(app: App, name: str) -> int:
+    (assessment,) = app.survey([name])
+    assert assessment.observation is not None, [reason.text for reason in assessment.decision.reasons]
+    return assessment.observation.principal.raw
+
+
+def market_of(app: App, name: str) -> Market:
+    return app.book("local").holding(name).market
+
+
+def balances(stage: FairStage, tokens, who: str) -> dict[str, int]:
+    data = "0x70a08231" + who[2:].zfill(64)
+    return {t: int(stage.node.rpc("eth_call", {"to": t, "data": data}, "latest"), 16) for t in tokens}
+
+
+def count_requests(context, act) -> int:
+    """HTTP requests of an action, as the chain's own endpoint sends them."""
+    from keeper.chain.endpoint import Endpoint
+
+    sent = []
+    real = Endpoint.call
+
+    def counting(self, *args, **kwargs):
+        sent.append(args[0])
+        return real(self, *args, **kwargs)
+
+    Endpoint.call = counting
+    try:
+        act()
+    finally:
+        Endpoint.call = real
+    return len(sent)

@@ -11,9 +11,10 @@ from keeper.devnet.fair.yard import Yard
 from keeper.devnet.market import PRICES, STAKE_USD, WHALE_STAKE_USD, YEAR
 from keeper.domain.money import Address
 
-__all__ = ["Dao", "deploy_dao", "fill_pool", "open_market", "stake"]
+__all__ = ["Dao", "deploy_dao", "fill_pool", "open_market", "pair_cents", "stake"]
 
 _ROUTER: Final = "@uniswap/v2-periphery/build/UniswapV2Router02.json"
+_FACTORY: Final = "@uniswap/v2-core/build/UniswapV2Factory.json"
 _ADD: Final = "add_liquidity(uint256[2],uint256)"
 _NEVER: Final = 2**63
 #: Whole US dollars on each side of a token's market.
@@ -28,10 +29,15 @@ class Dao:
     escrow: Contract
     controller: Contract
     minter: Contract
+    #: Its Uniswap V2 pair with WETH.
+    pair: Contract
 
 
-def open_market(yard: Yard, token: Contract | Address, cents: int) -> None:
-    """Open a deep Uniswap V2 pool with WETH for a token of 18 decimals that is worth so many US cents."""
+def open_market(yard: Yard, token: Contract | Address, cents: int) -> Contract:
+    """Open a deep Uniswap V2 pool with WETH for a token of 18 decimals that is worth so many US cents.
+
+    Returns the pair, whose LP tokens the account all has.
+    """
     router = yard.at(yard.world["router"], _ROUTER)
     at = token.address if isinstance(token, Contract) else token
     sides = {at: _MARKET_USD * 100 * 10**18 // cents, yard.world["weth"]: _MARKET_USD * 10**18 // PRICES["WETH"]}
@@ -39,6 +45,13 @@ def open_market(yard: Yard, token: Contract | Address, cents: int) -> None:
         yard.deal(side, yard.account, raw)
         yard.fake_at(side, "DevToken").send("approve", router, raw)
     router.send("addLiquidity", *sides, *sides.values(), *sides.values(), yard.account, _NEVER)
+    pair = yard.at(yard.world["factory"], _FACTORY).call("getPair", *sides)
+    return yard.fake_at(Address(pair.lower()), "DevToken")
+
+
+def pair_cents(pair: Contract) -> int:
+    """Return the US cents that a whole LP token of such a market is worth."""
+    return int(2 * _MARKET_USD * 100 * 10**18 // pair.call("totalSupply"))
 
 
 def deploy_dao(yard: Yard, symbol: str, cents: int, minter: str, usd_per_year: int) -> Dao:
@@ -47,14 +60,14 @@ def deploy_dao(yard: Yard, symbol: str, cents: int, minter: str, usd_per_year: i
     The farmer has 10 % of the votes, the whale 5 %: the farmer is boosted 2.5 times, the whale a little.
     """
     token = yard.fake("DevCurveToken", symbol, symbol, usd_per_year * 100 * 10**18 // (cents * YEAR))
-    open_market(yard, token, cents)
+    pair = open_market(yard, token, cents)
     escrow = yard.fake("DevVotingEscrow")
     for who, votes in ((yard.farmer, 10), (yard.whale, 5), (yard.account, 85)):
         escrow.send("set", who, votes * 10**18)
     controller = yard.fake("DevGaugeController", escrow)
     made = yard.fake(minter, token, controller)
     token.send("set_minter", made)
-    return Dao(token, escrow, controller, made)
+    return Dao(token, escrow, controller, made, pair)
 
 
 def fill_pool(yard: Yard, pool: Contract, coins: Sequence[tuple[Address, int]], function: str = _ADD) -> None:

@@ -130,6 +130,7 @@ class SkyLockstake:
             BALANCE_OF.read(market.reward_tokens[0].address, farm),
             URN_FARMS.read(engine, urn),
             FARMS.read(engine, farm),
+            OWNER_URNS.read(engine, position.owner, int_param(position, "index")),
             PAUSED.read(farm),
             EXIT_FEE.read(engine),
         )
@@ -139,8 +140,11 @@ class SkyLockstake:
     ) -> Observation:
         """Decode; an urn that was moved to another farm must be looked at anew."""
         fns = (BALANCE_OF, EARNED, TOTAL_SUPPLY, REWARD_RATE, PERIOD_FINISH, BALANCE_OF, URN_FARMS, FARMS)
-        values = [expect(fn, result, position, _KIND) for fn, result in zip(fns, results[:8], strict=True)]
-        stake, earned, total, rate, finish, held, farm, status = values
+        pairs = zip((*fns, OWNER_URNS), results[:9], strict=True)
+        values = [expect(fn, result, position, _KIND) for fn, result in pairs]
+        stake, earned, total, rate, finish, held, farm, status, urn = values
+        if urn != market.contracts["urn"]:
+            raise ReadFailed(f"position {position.id}: this urn belongs to another owner; check owner and index")
         if farm != market.contracts["farm"]:
             raise ReadFailed(
                 f"position {position.id}: the urn's farm is now {checksum(farm)}; harvest what the old one still owes "
@@ -148,14 +152,14 @@ class SkyLockstake:
             )
         reward = market.reward_tokens[0]
         per_year = rate * YEAR_SECONDS if block.timestamp < finish else 0
-        fee = (optional(EXIT_FEE, results[9]) or 0) * 10**6 // _WAD
+        fee = (optional(EXIT_FEE, results[10]) or 0) * 10**6 // _WAD
         return Observation(
             position_id=position.id,
             block=block,
             principal=Amount(market.stake_token, stake),
             pending=(Amount(reward, earned),),
             accruals=(accrual(reward, per_year, stake, total, finish),),
-            deposits_paused=status != _ACTIVE or optional(PAUSED, results[8]) == 1,
+            deposits_paused=status != _ACTIVE or optional(PAUSED, results[9]) == 1,
             harvest_paused=status == 0,
             underfunded=(reward.symbol,) if held < earned else (),
             notes=((EXIT_FEE_PPM, fee),),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Fakes, for local chains only: they stand in for Maker's Pot, for sDAI, for a plain ERC-4626 vault (of Yearn's kind: with
-// a deposit limit), and for tokens that such vaults meet: one that taxes transfers, one like USDT, one that answers false.
+// a deposit limit and profit that unlocks slowly), and for tokens that such vaults meet: one that taxes transfers, one
+// like USDT, one that answers false.
 // Kept from the originals: a chi that is stale until somebody drips, joins that want a fresh one, previews that know
 // nothing of a tax, and shares that a donation lifts. The Pot here holds DAI itself, where Maker's only keeps books.
 pragma solidity ^0.8.20;
@@ -186,6 +187,10 @@ contract DevVault is DevShares {
     uint256 public depositLimit = type(uint256).max;
     // Part of each deposit that the vault keeps, basis points; its preview says so, as the standard wants.
     uint256 public entryFeeBps;
+    // Profit that was reported and is not in the share price yet: it gets there evenly until then.
+    uint256 private _profit;
+    uint256 private _reportedAt;
+    uint256 private _unlockedAt;
 
     constructor(string memory symbol_, address asset_) {
         symbol = symbol_;
@@ -204,9 +209,17 @@ contract DevVault is DevShares {
         entryFeeBps = bps;
     }
 
-    // What lies here: a donation lifts the price of every share.
+    function report(uint256 profit, uint256 seconds_) external {
+        require(msg.sender == manager, "not the manager");
+        _safe(asset, abi.encodeCall(IDevDai.transferFrom, (msg.sender, address(this), profit)));
+        (_profit, _reportedAt, _unlockedAt) = (profit, block.timestamp, block.timestamp + seconds_);
+    }
+
+    // What lies here, but for locked profit: a donation lifts the price of every share.
     function totalAssets() public view returns (uint256) {
-        return IDevDai(asset).balanceOf(address(this));
+        uint256 held = IDevDai(asset).balanceOf(address(this));
+        if (block.timestamp >= _unlockedAt) return held;
+        return held - _profit * (_unlockedAt - block.timestamp) / (_unlockedAt - _reportedAt);
     }
 
     function convertToAssets(uint256 shares) public view returns (uint256) {

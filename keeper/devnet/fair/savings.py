@@ -25,6 +25,9 @@ _DSR: Final = 1_000_000_001_547_125_957_863_212_448
 _USDC: Final = 10**6
 _WAD: Final = 10**18
 
+#: Profit of the plain vault, which gets into its share price within a year.
+_PROFIT_USD: Final = 100_000
+
 #: ``rewardsDuration`` of Uniswap's StakingRewards.
 _PERIOD: Final = 60 * 86_400
 
@@ -87,6 +90,9 @@ def _share_farm(yard: Yard, usdc: Contract, vault: Contract) -> Contract:
         vault.send("deposit", 2 * usd * _USDC, who, sender=who)
         vault.send("approve", farm, usd * _USDC, sender=who)
         farm.send("stake", usd * _USDC, sender=who)
+    yard.deal(usdc, yard.account, _PROFIT_USD * _USDC)
+    usdc.send("approve", vault, _PROFIT_USD * _USDC)
+    vault.send("report", _PROFIT_USD * _USDC, YEAR)
     reward = EMISSION_USD_PER_YEAR * _WAD // PRICES["UNI"] * _PERIOD // YEAR
     yard.deal(uni, farm, 2 * reward)
     farm.send("notifyRewardAmount", reward)
@@ -103,4 +109,4 @@ def stalls(ground: Ground) -> Sequence[Stall]:
         found.append(replace(grow, position=ground.position(name, "erc4626", ground[vault]), place=place))
     farm = ground.position("share-farm", "synthetix-staking-rewards", ground["share_farm"], None, ground.v2)
     place = Place("synthetix-staking-rewards", "yvUSDC farm", ground["share_farm"])
-    return (*found, Stall(farm, "@uniswap/liquidity-staker 1.0.2", {ground["vault"]: "1"}, place))
+    return (*found, Stall(farm, "@uniswap/liquidity-staker 1.0.2", place=place))

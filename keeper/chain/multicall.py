@@ -59,14 +59,16 @@ class _Chunk:
 
 
 class _Prepared:
-    """A list of reads, cut into chunks under a budget."""
+    """A list of reads, cut into chunks under a budget; those that are asked as somebody stay out of them."""
 
-    __slots__ = ("budget", "chunks", "reads")
+    __slots__ = ("alone", "budget", "chunks", "reads")
 
     def __init__(self, reads: Sequence[Read], budget: Budget) -> None:
         self.reads = reads
         self.budget = budget
-        self.chunks = [_Chunk(reads[start:stop]) for start, stop in budget.cut(reads)]
+        self.alone = [index for index, read in enumerate(reads) if read.sender is not None]
+        together = [read for read in reads if read.sender is None] if self.alone else reads
+        self.chunks = [_Chunk(together[start:stop]) for start, stop in budget.cut(together)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,9 @@ class Multicall:
             return []
         asked = _Asked(source or self._source, b'"0x%x"' % block.number)
         ask = self._by_multicall if self._look(block, asked.source) else self._by_batch
-        results = self._all(self._prepare(reads).chunks, lambda chunk: ask(chunk.reads, asked, chunk.calldata))
+        prepared = self._prepare(reads)
+        results = self._all(prepared.chunks, lambda chunk: ask(chunk.reads, asked, chunk.calldata))
+        self._ask_alone(reads, prepared.alone, results, asked)
         if len(results) != len(reads):
             raise BadReply(
                 f"{len(results)} answers to {len(reads)} reads. Report this with the endpoint's client version."
@@ -219,6 +223,13 @@ class Multicall:
             self._budget = self._budget.lowered(kind, load(fitted))
             self._lowered_at = self._monotonic()
 
+    def _ask_alone(self, reads: Sequence[Read], alone: Sequence[int], results: list[ReadResult], asked: _Asked) -> None:
+        """Ask what is asked as somebody, one call each, and put the answers in their places."""
+        for start in range(0, len(alone), BATCH_LIMIT):
+            part = alone[start : start + BATCH_LIMIT]
+            for index, result in zip(part, self._by_batch([reads[i] for i in part], asked), strict=True):
+                results.insert(index, result)
+
     def _ask_again(self, reads: Sequence[Read], results: list[ReadResult], asked: _Asked) -> None:
         """Ask alone what failed without a word: near a gas cap an inner call fails so although it would succeed."""
         if not self._present:
@@ -241,7 +252,8 @@ def _same_block(block: BlockRef, source: Source) -> None:
 
 
 def _params(read: Read, tag: bytes) -> bytes:
-    return b'[{"to":"%s","data":"0x%s"},%s]' % (read.target.encode(), read.data.hex().encode(), tag)
+    sender = b'"from":"%s",' % read.sender.encode() if read.sender else b""
+    return b'[{%s"to":"%s","data":"0x%s"},%s]' % (sender, read.target.encode(), read.data.hex().encode(), tag)
 
 
 def _single(answer: Any) -> ReadResult:

@@ -23,6 +23,9 @@ class Read:
     result_bytes: int = 32
     #: Expected gas of the inner call; a plain mapping read costs about 5,000, a reward view 20,000 to 40,000.
     gas: int = 12_000
+    #: Asked as this account, and alone: for a function that answers its owner only, or that would change what others
+    #: in the same request see. Costs a call of its own; ``None`` for a plain view.
+    sender: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,12 @@ class FairStage(Stage):
     def stall(self, name: str) -> Stall:
         return next(stall for stall in self.fair.stalls if stall.position.id == name)
 
+    def ripen(self, stall: Stall) -> None:
+        """Let the time pass, and the others act, after which there is something to harvest."""
+        self.pass_time(stall.ripe_seconds)
+        for sender, to, data in stall.stir:
+            assert self.send(sender, to, data).status == 1, f"what stirs {stall.position.id} failed"
+
     def pass_time(self, seconds: int) -> None:
         """Let blocks of a quarter of an hour pass: far fewer than a real chain would have."""
         step = 900

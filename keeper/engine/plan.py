@@ -9,15 +9,15 @@ from keeper.domain.ids import content_id
 from keeper.domain.money import BPS, Address, Amount, Token
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Leg, Plan, Share
-from keeper.domain.position import Market
+from keeper.domain.position import Market, SideEffect
 from keeper.domain.valuation import Valuation
 from keeper.engine.book import Holding, Sale
 from keeper.engine.context import Plugins
-from keeper.engine.payout import DUST, part, part_permissions
+from keeper.engine.payout import DUST, Parting, part, part_permissions
 from keeper.engine.value import oracle_rate
 from keeper.ports import CompoundsAtOnce, Permission
 from keeper.strategy.numbers import PPM
-from keeper.strategy.split import GasMoney
+from keeper.strategy.split import GasMoney, Parts
 
 __all__ = ["make_plan", "oracle_rate", "permissions_of", "sold_amounts"]
 
@@ -40,7 +40,10 @@ def make_plan(
     """
     position, market = holding.position, holding.market
     adapter = plugins.protocols[position.protocol]
-    parting = part(plugins, holding, observation.pending, valuation, money)
+    if SideEffect.FOR_EVERYBODY in market.side_effects:
+        parting = Parting(Parts(0, 0, BPS), (), ())  # what a vault's harvest brings is the vault's
+    else:
+        parting = part(plugins, holding, observation.pending, valuation, money)
     in_place: tuple[Amount, ...] = ()
     legs: list[Leg] = []
     if not parting.legs and isinstance(adapter, CompoundsAtOnce):
@@ -119,6 +122,8 @@ def _shares(
 ) -> Iterator[tuple[Sale, int]]:
     """Say which share (basis points of what is there at that moment) of each reward goes into which token."""
     market = holding.market
+    if SideEffect.FOR_EVERYBODY in market.side_effects:
+        return
     stake = market.stake_token.address
     targets = market.stake_parts or (market.stake_token,)
     worth = {a.token.address: valuation.value_mid(a) for a in pending if a.token.address != stake}

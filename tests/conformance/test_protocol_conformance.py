@@ -114,7 +114,7 @@ def test_stranger_has_nothing_and_a_wrong_contract_is_refused(fair_stage, name):
 @pytest.mark.parametrize("name", OWN)
 def test_rate_pending_simulation_and_delta_agree(fair_stage, name):
     scene = scene_of(fair_stage, name)
-    fair_stage.pass_time(scene.stall.ripe_seconds)
+    fair_stage.ripen(scene.stall)
     early, seen = scene.claimable(), scene.look()
     start = fair_stage.head()
     end = fair_stage.pass_blocks(100)
@@ -159,7 +159,7 @@ def test_rate_pending_simulation_and_delta_agree(fair_stage, name):
 @pytest.mark.parametrize("name", HARVESTED)
 def test_permissions_cover_every_call_and_nothing_a_thief_would_want(fair_stage, name):
     scene = scene_of(fair_stage, name)
-    fair_stage.pass_time(scene.stall.ripe_seconds)
+    fair_stage.ripen(scene.stall)
     allowed = scene.adapter.permissions(scene.position, scene.market)
     amount = 10**21 + 7
     legs = [*scene.claim(), *scene.deposit()]
@@ -180,7 +180,7 @@ def test_compounds_twice_and_touches_nothing_else(fair_stage, tmp_path, name):
         own = balances(fair_stage, {*world, *(t.address for t in market_of(app, name).held)}, farmer)
         harvests = []
         for _ in range(2):
-            fair_stage.pass_time(stall.ripe_seconds)
+            fair_stage.ripen(stall)
             start, first, before = height(fair_stage), nonce(fair_stage, farmer), principal(app, name)
             outcome = app.compound(name, forced=True)
             assert outcome.harvest is not None, [reason.text for reason in outcome.decision.reasons]
@@ -215,7 +215,7 @@ def test_compounds_twice_and_touches_nothing_else(fair_stage, tmp_path, name):
 def test_harvests_for_everybody_are_proven(fair_stage, tmp_path, name):
     stall = fair_stage.stall(name)
     with open_at_the_fair(fair_stage, tmp_path, [stall]) as app:
-        fair_stage.pass_time(stall.ripe_seconds)
+        fair_stage.ripen(stall)
         outcome = app.compound(name, forced=True)
         assert outcome.harvest is not None, [reason.text for reason in outcome.decision.reasons]
         assert outcome.harvest.state is HarvestState.DONE, outcome.harvest.error

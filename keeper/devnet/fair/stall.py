@@ -86,5 +86,7 @@ class Stall:
     grows: bool = False
     #: The harvest is for everybody: it brings the caller nothing, or a fee.
     for_everybody: bool = False
+    #: What others do while it ripens (trades that pay fees): sender, contract, calldata. Sent at its end, in order.
+    stir: tuple[tuple[Address, Address, bytes], ...] = ()
     #: The view of what is pending says less than a harvest pays; only a simulation tells.
     stale_view: bool = False

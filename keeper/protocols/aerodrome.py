@@ -35,7 +35,7 @@ DEPOSIT: Final = Fn("deposit(uint256)")
 WEEK: Final = 7 * 86_400
 
 #: Gas of a compound: claim, two swaps, adding liquidity, staking, with their approvals.
-_GAS: Final = 900_000
+_GAS: Final = 850_000
 
 
 class WeeklyGauge:

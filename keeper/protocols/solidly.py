@@ -55,7 +55,7 @@ _HEAD_WORDS: Final = 3
 _TOKENS_OFFSET: Final = 64
 
 #: Gas of a compound: claim, two swaps, adding liquidity, staking, with their approvals.
-_GAS: Final = 1_100_000
+_GAS: Final = 850_000
 
 
 class Solidly:

@@ -33,6 +33,7 @@ _AERO_POOLS: Final = (
     ("WETH", "USDC", False, 20_000_000),
     ("SUSHI", "WETH", False, 6_000_000),
     ("UNI", "WETH", False, 8_000_000),
+    ("DAI", "WETH", False, 6_000_000),
     ("USDC", "DAI", True, 10_000_000),
 )
 #: Pools of the exchange of the first form.

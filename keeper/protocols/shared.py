@@ -11,7 +11,7 @@ from keeper.domain.position import Position
 from keeper.domain.reads import ReadResult
 from keeper.errors import ConfigError, ReadFailed
 
-__all__ = ["YEAR_SECONDS", "accrual", "address_param", "expect", "int_param", "share_ppm", "text_param"]
+__all__ = ["YEAR_SECONDS", "accrual", "address_param", "expect", "flag_param", "int_param", "share_ppm", "text_param"]
 
 #: A year of 365 days, as everywhere in keeper.
 YEAR_SECONDS: Final = 365 * 86_400
@@ -67,3 +67,11 @@ def address_param(position: Position, key: str) -> Address:
 def share_ppm(own: int, total: int) -> int:
     """Return a depositor's share of a vault in parts per million, rounded down; 0 of an empty vault."""
     return 1_000_000 * min(own, total) // total if total > 0 else 0
+
+
+def flag_param(position: Position, key: str) -> bool:
+    """Return a true-or-false param, false unless said. Raises ConfigError when it is neither."""
+    value = position.params.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"position {position.id}: {key} must be true or false, not {value!r}")
+    return value

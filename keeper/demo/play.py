@@ -31,6 +31,9 @@ __all__ = ["Pace", "Result", "play"]
 #: Longest wait for one step's look and harvests, seconds.
 _STEP_PATIENCE: Final = 60.0
 
+#: US dollars that others sell, and buy back, in the Uniswap V3 pool in a day: what its ranges earn comes from them.
+_TRADED_USD_PER_DAY: Final = 440_000
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -133,6 +136,8 @@ class _Theatre:
         begun = time.monotonic()
         self.fee = next(self.weather)
         self.stage.world.advance(self.pace.step_seconds, base_fee_wei=self.fee)
+        self.stage.world.trade(_TRADED_USD_PER_DAY * self.pace.step_seconds // 86_400)
+        self.stage.world.set_base_fee(self.fee)
         self.now = self.stage.world.now
         for watch in supervisor.watches:
             watch.look()

@@ -14,6 +14,7 @@ from keeper.config.loader import Loaded, load
 from keeper.config.plugins import installed_catalogue
 from keeper.devnet.install import anvil_binary, ensure_installed
 from keeper.devnet.settings import world_config, write_farmer_key
+from keeper.devnet.trading import FARMER_NFT, TWIN_NFT
 from keeper.devnet.world import World, build_world
 
 __all__ = ["Stage", "set_stage"]
@@ -59,11 +60,13 @@ def set_stage(folder: Path, progress: Callable[[str], None]) -> Iterator[Stage]:
             state=folder / "state",
             poll_gas_seconds=3_600,
             poll_positions_seconds=86_400,
+            ranges=True,
         )
         text = text.replace("[keeper]\n", '[keeper]\ndrain_timeout = "3s"      # Ctrl-C shall be quick here\n', 1)
         (folder / "keeper.toml").write_text(text)
         watched = re.sub(r'(?m)^signer = "\w+"$', f'owner = "{world.twin.address}"', text)
         watched = watched.replace(f'"{folder / "state"}"', f'"{folder / "twin"}"')
+        watched = watched.replace(f"token_id = {FARMER_NFT}\n", f"token_id = {TWIN_NFT}\n")
         (folder / "twin.toml").write_text(watched)
         catalogue = installed_catalogue()
         yield Stage(

@@ -9,6 +9,7 @@ from keeper.devnet.aave import Aave, deploy_aave, supply_usdc
 from keeper.devnet.accounts import DEPLOYER
 from keeper.devnet.deploy import Contract, Deployer
 from keeper.devnet.farms import CHEF_START_BLOCK, deploy_chef, deploy_farm, open_chef_pools, stake_lp
+from keeper.devnet.trading import deploy_ranges
 from keeper.devnet.uniswap import Exchange, deploy_exchange, open_pools
 from keeper.domain.money import Address
 
@@ -28,10 +29,11 @@ def deploy_world(node: LocalNode) -> Mapping[str, Address]:
     aave = deploy_aave(exchange)
     stake_lp(exchange, farm, chef)
     supply_usdc(exchange, aave)
+    ranges = deploy_ranges(exchange)
     height = int(node.rpc("eth_blockNumber"), 16)
     assert height < CHEF_START_BLOCK, "the chef would pay before everybody has staked"
     node.rpc("anvil_mine", hex(CHEF_START_BLOCK - height))
-    return {name: contract.address for name, contract in _named(exchange, farm, chef, aave).items()}
+    return {**{name: contract.address for name, contract in _named(exchange, farm, chef, aave).items()}, **ranges}
 
 
 def _named(exchange: Exchange, farm: Contract, chef: Contract, aave: Aave) -> dict[str, Contract]:

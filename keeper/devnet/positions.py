@@ -8,11 +8,12 @@ from typing import Final
 
 from keeper.devnet.accounts import FARMER
 from keeper.devnet.market import BLOCK_SECONDS, CHAIN_ID, CHAIN_NAME, CHEF_PID, MULTICALL3, PRICES
+from keeper.devnet.trading import FARMER_NFT
 from keeper.domain.facts import ChainFacts, FeedFact
 from keeper.domain.money import Address
 from keeper.domain.position import Position, RouteSpec
 
-__all__ = ["FEED_MAX_AGE_SECONDS", "SIGNER", "chain_facts", "positions"]
+__all__ = ["FEED_MAX_AGE_SECONDS", "SIGNER", "chain_facts", "positions", "range_position"]
 
 #: Name of the farmer's signer in configs.
 SIGNER: Final = "farm"
@@ -71,4 +72,18 @@ def positions(addresses: Mapping[str, Address]) -> tuple[Position, ...]:
             route=route,
         )
         for name, protocol, target, params in plans
+    )
+
+
+def range_position(addresses: Mapping[str, Address]) -> Position:
+    """Return the farmer's NFT: a range of the WETH/USDC pool of Uniswap V3, which earns what traders pay."""
+    return Position(
+        id="v3-range",
+        chain=CHAIN_NAME,
+        protocol="uniswap-v3",
+        owner=FARMER.address,
+        signer=SIGNER,
+        target=addresses["v3_npm"],
+        params=MappingProxyType({"token_id": FARMER_NFT}),
+        route=RouteSpec("uniswap-v2", addresses["router"], (addresses["weth"],)),
     )

@@ -36,8 +36,9 @@ def world_config(
     state: Path,
     poll_gas_seconds: int = 1,
     poll_positions_seconds: int = 1,
+    ranges: bool = False,
 ) -> str:
-    """Return keeper.toml for the farmer's three positions.
+    """Return keeper.toml for the farmer's three positions, and with ``ranges`` for its NFT, too.
 
     Args:
         world: the chain; its RPC URL and addresses are filled in.
@@ -46,6 +47,7 @@ def world_config(
         state: folder of the journal.
         poll_gas_seconds: seconds between looks at the gas price.
         poll_positions_seconds: seconds between reads of the positions.
+        ranges: with the NFT in Uniswap V3, which earns only while somebody trades (``World.trade``).
     """
     parts = [
         _HEADER,
@@ -57,7 +59,7 @@ def world_config(
         *_price_sources(world),
         '[limits]\nper_tx = "$20"       # no transaction may cost more\nper_day = "$200"\n',
         "[web]\nenabled = false\n",
-        *(_position(position) for position in world.positions),
+        *(_position(position) for position in (*world.positions, *((world.range_position,) if ranges else ()))),
     ]
     return "\n".join(parts)
 

@@ -24,9 +24,10 @@ from keeper.devnet.market import (
     PRICES,
     TOKENS,
 )
-from keeper.devnet.positions import chain_facts, positions
+from keeper.devnet.positions import chain_facts, positions, range_position
 from keeper.devnet.snapshot import load_or_deploy
 from keeper.devnet.start import mine_at, mine_until, notify_farm, send, start_emissions
+from keeper.devnet.trading import trade
 from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts
 from keeper.domain.money import Address, Amount, Token
@@ -88,6 +89,15 @@ class World:
     def positions(self) -> tuple[Position, ...]:
         """The farmer's three positions: uni-farm, sushi-chef, usdc-aave."""
         return positions(self.addresses)
+
+    @property
+    def range_position(self) -> Position:
+        """The farmer's NFT in the Uniswap V3 pool: v3-range. It earns only what ``trade`` pays."""
+        return range_position(self.addresses)
+
+    def trade(self, usd: int) -> None:
+        """Trade so many dollars to and fro in the Uniswap V3 pool, which leaves its price and pays its ranges fees."""
+        trade(self.node, self.addresses, usd)
 
     def reconnected(self, events: EventSink | None = None) -> World:
         """Return the same world with a new chain port, which has seen nothing yet (for use after ``revert``)."""

@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("keeper.cli.explain:command", "Show why a position is or is not compounded."),
     "plan": ("keeper.cli.plan:command", "Reckon when, how often and whether to compound a farm."),
     "positions": ("keeper.cli.positions:command", "List the configured positions."),
+    "discover": ("keeper.cli.discover:command", "Find the positions of an account in known protocols."),
     "ledger": ("keeper.cli.ledger:command", "List what was harvested and what it cost."),
     "report": ("keeper.cli.report:command", "Show what positions earned, and against doing otherwise."),
     "config": ("keeper.cli.config:command", "Check, show or start a configuration."),

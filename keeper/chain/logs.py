@@ -108,7 +108,7 @@ def _word(address: str) -> str:
 
 def _parse(answer: Any) -> list[Transfer]:
     try:
-        return [_transfer(log) for log in answer]
+        return [_transfer(log) for log in reversed(answer)]
     except (TypeError, KeyError, ValueError, IndexError, AttributeError) as error:
         raise BadReply(f"an endpoint answers eth_getLogs in no known form ({error}); use another endpoint") from None
 

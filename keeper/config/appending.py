@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -58,8 +57,15 @@ class NewPosition:
 
 def _value(value: str | int | bool) -> str:
     if isinstance(value, str):
-        return json.dumps(checksum(value) if re.fullmatch(r"0x[0-9a-f]{40}", value) else value)
+        return _text(checksum(value) if re.fullmatch(r"0x[0-9a-f]{40}", value) else value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text(value: str) -> str:
+    """Spell a text as TOML; halves of characters, which no file can hold, become ``?``."""
+    whole = value.encode("utf-8", "replace").decode()
+    escaped = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in whole)
+    return f'"{"".join(escaped)}"'
 
 
 def unused_id(words: Sequence[str], taken: set[str]) -> str:

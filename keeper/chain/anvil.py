@@ -160,7 +160,8 @@ class LocalNode:
             ConfigError: when the binary cannot be run or refuses its options.
             RpcUnavailable: when it does not answer in time, or its origin does not.
         """
-        options = ["--quiet", "--host", _HOST, *_option("--chain-id", chain_id)]
+        # Kept states are loaded in one request, and those of many contracts are above the usual 2 MB.
+        options = ["--quiet", "--host", _HOST, "--no-request-size-limit", *_option("--chain-id", chain_id)]
         options += [*_option("--fork-url", fork_url), *_option("--fork-block-number", fork_block), *extra]
         if fork_url is not None:
             # A fork of the newest block is never taken up again; a cache of it would only stay behind.

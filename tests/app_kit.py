@@ -44,6 +44,17 @@ def open_local(config: Path, *, mode: Mode = Mode.LIVE, events=None, **kwargs) -
     return open_app(loaded, mode=mode, events=events or Recorder(), **kwargs)
 
 
+def pass_time(world, seconds: int) -> None:
+    """Let time pass on a chain that a daemon sends to: what it sends meanwhile is in one of the blocks, never between."""
+    world.node.rpc("evm_setAutomine", False)
+    try:
+        world.advance(seconds)
+    finally:
+        world.node.rpc("evm_setAutomine", True)
+        if int(world.node.rpc("txpool_status")["pending"], 16):
+            world.node.rpc("evm_mine")
+
+
 def nonce(world, account: str) -> int:
     return int(world.node.rpc("eth_getTransactionCount", account, "latest"), 16)
 

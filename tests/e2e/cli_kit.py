@@ -55,13 +55,17 @@ class Process:
     log: Path
     args: tuple[str, ...] = ("run",)
     env: dict[str, str] = field(default_factory=dict)
+    #: How many times as often as the config says the daemon looks; above 1 it is ``hurried``.
+    pace: int = 1
 
     def __enter__(self) -> Self:
         self._file = self.log.open("w")
-        command = [sys.executable, "-m", "keeper", "--config", str(self.config), "--log-format", "json", *self.args]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._file, text=True, env=environment(**self.env)
-        )
+        self._events: list[dict[str, Any]] = []
+        self._read = 0
+        program = ["-m", "keeper"] if self.pace == 1 else [str(Path(__file__).with_name("hurried.py"))]
+        command = [sys.executable, *program, "--config", str(self.config), "--log-format", "json", *self.args]
+        env = environment(KEEPER_TEST_PACE=str(self.pace), **self.env)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._file, text=True, env=env)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,8 +78,14 @@ class Process:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        lines = self.log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        """Everything that it has logged; only what is new is read."""
+        with self.log.open("rb") as file:
+            file.seek(self._read)
+            lines = file.read().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n")]
+        self._read += sum(map(len, whole))
+        self._events += [json.loads(line) for line in whole if line.startswith(b"{") and line.endswith(b"}\n")]
+        return list(self._events)
 
     def named(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["event"] == name]

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from app_kit import write_config
+from app_kit import pass_time, write_config
 from cli_kit import Line, Process, wait_for
 
 from keeper.domain.decision import Verdict
@@ -61,7 +61,7 @@ def test_the_api_tells_what_the_commands_tell(fresh_world, config, tmp_path, por
         daemon.until("cycle.done")
         for days in range(12):
             wait_for(lambda days=days: settled(journal, days), 40, daemon.log.read_text)
-            fresh_world.advance(DAY)
+            pass_time(fresh_world, DAY)
         wait_for(lambda: settled(journal, 12), 40, daemon.log.read_text)
         done = daemon.until("harvest.done", 3)
 

@@ -41,6 +41,15 @@ def run_watch(app, seconds, **changes):
     return watch
 
 
+def at_rest(watch, seconds=30):
+    """Wait until the watch and its lanes have had nothing to do for some looks at them."""
+    deadline, quiet = time.monotonic() + seconds, 0
+    while quiet < 10:
+        assert time.monotonic() < deadline, "it does not come to rest"
+        time.sleep(0.02)
+        quiet = quiet + 1 if watch.idle else 0
+
+
 def test_an_unblocked_halt_stays_unblocked(fresh_world, config, farmer, monkeypatch, capsys):
     dai = fresh_world.token("DAI")
 
@@ -163,12 +172,11 @@ def test_a_due_position_that_simulation_blocks_is_not_tried_again_at_every_gas_t
     with open_local(config) as app:
         watch = ChainWatch(app.contexts["local"], Cadence(), book=lambda: app.book("local"))
         watch._handle("positions")
-        time.sleep(1)
+        at_rest(watch)
         before = count[0]
         for _ in range(10):
             watch._handle("gas")
-            while not watch.idle:
-                time.sleep(0.02)
+            at_rest(watch)
         for lane in watch.lanes.values():
             lane.worker.stop(5)
     assert count[0] == before, f"10 gas ticks caused {count[0] - before} simulations (first look: {before})"
@@ -194,12 +202,11 @@ def test_a_stuck_open_compound_does_not_warn_at_every_gas_tick(fresh_world, conf
     with open_local(config, events=events) as app:
         watch = ChainWatch(app.contexts["local"], Cadence(), book=lambda: app.book("local"))
         watch._handle("positions")
-        time.sleep(2)
+        at_rest(watch)
         before = len([e for e in events.events if e.name.value in ("position.failed", "harvest.resumed")])
         for _ in range(10):
             watch._handle("gas")
-            while not watch.idle:
-                time.sleep(0.02)
+            at_rest(watch)
         for lane in watch.lanes.values():
             lane.worker.stop(5)
     after = len([e for e in events.events if e.name.value in ("position.failed", "harvest.resumed")])
@@ -286,7 +293,7 @@ def test_one_position_whose_simulation_times_out_does_not_stop_the_others(config
         watch = ChainWatch(app.contexts["local"], Cadence(), book=lambda: app.book("local"), execute=execute)
         for _ in range(3):
             watch._handle("positions")
-            time.sleep(1.5)
+            at_rest(watch)
         for lane in watch.lanes.values():
             lane.worker.stop(5)
     assert set(started) == {"sushi-chef", "usdc-aave"}, started
@@ -364,14 +371,20 @@ def test_a_chain_whose_endpoint_hangs_does_not_hold_up_another(config, monkeypat
     with open_local(config) as app:
         app.book("local")  # resolved, fresh
         object.__setattr__(app, "contexts", {**app.contexts, "dead": app.contexts["local"]})
-        honest = module.resolve
-        monkeypatch.setattr(module, "resolve", lambda *a: (time.sleep(4), honest(*a))[1])  # a hanging endpoint
-        threading.Thread(target=lambda: app.book("dead"), daemon=True).start()
-        time.sleep(0.2)
+        honest, asked, answers = module.resolve, threading.Event(), threading.Event()
+        monkeypatch.setattr(
+            module, "resolve", lambda *a: (asked.set(), answers.wait(60), honest(*a))[-1]
+        )  # a hanging endpoint
+        hanging = threading.Thread(target=lambda: app.book("dead"), daemon=True)
+        hanging.start()
+        assert asked.wait(20)
         started = time.monotonic()
         app.book("local")
         waited = time.monotonic() - started
-        time.sleep(4.5)
+        assert hanging.is_alive(), "the other was waited for"
+        answers.set()
+        hanging.join(20)
+        assert not hanging.is_alive()
     assert waited < 1, f"the healthy chain waited {waited:.1f} s for a book it already had"
 
 
@@ -419,7 +432,7 @@ def test_the_only_position_of_an_account_failing_to_resolve_still_gets_its_lane(
         with open_local(config, events=events) as app:
             watch = ChainWatch(app.contexts["local"], Cadence(), book=lambda: app.book("local"))
             watch._handle("positions")
-            time.sleep(2)
+            at_rest(watch)
             for lane in watch.lanes.values():
                 lane.worker.stop(5)
             ((harvest, _),) = app.store.open_harvests("local", farmer)

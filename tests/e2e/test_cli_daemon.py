@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from app_kit import write_config
+from app_kit import pass_time, write_config
 from cli_kit import Line, Process, wait_for
 
 pytestmark = pytest.mark.devnet
@@ -50,7 +50,7 @@ def get(port: int, page: str) -> tuple[int, str]:
 
 
 def test_it_compounds_what_is_due_and_drains_on_sigterm(fresh_world, config, daemon, port, capsys):
-    fresh_world.advance(7 * DAY)
+    pass_time(fresh_world, 7 * DAY)
     done = daemon.until("harvest.done", 3)
     assert {event["position"] for event in done} == {"uni-farm", "sushi-chef", "usdc-aave"}
     wait_for(lambda: get(port, "/readyz")[0] == 200, 20)
@@ -80,7 +80,7 @@ def test_it_compounds_what_is_due_and_drains_on_sigterm(fresh_world, config, dae
 
 
 def test_sigint_in_the_middle_of_a_compound_leaves_it_to_the_next_start(fresh_world, config, daemon, tmp_path):
-    fresh_world.advance(7 * DAY)
+    pass_time(fresh_world, 7 * DAY)
     daemon.until("harvest.sent", 2)
     daemon.send(signal.SIGINT)
     assert daemon.finish() == 0

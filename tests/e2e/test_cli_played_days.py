@@ -6,7 +6,7 @@ import re
 import signal
 
 import pytest
-from app_kit import open_local, write_config
+from app_kit import open_local, pass_time, write_config
 from cli_kit import Line, Process
 
 pytestmark = [pytest.mark.devnet, pytest.mark.slow]
@@ -16,10 +16,10 @@ HOUR = 3_600
 
 def play(config, log, world, steps: int) -> None:
     """Let the daemon look every six hours of the chain's time."""
-    with Process(config, log) as daemon:
+    with Process(config, log, pace=10) as daemon:
         daemon.until("cycle.done")
         for _ in range(steps):
-            world.advance(6 * HOUR)
+            pass_time(world, 6 * HOUR)
             daemon.until("cycle.done", len(daemon.named("cycle.done")) + 2)
         daemon.send(signal.SIGTERM)
         assert daemon.finish() == 0

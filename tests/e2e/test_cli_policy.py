@@ -80,7 +80,7 @@ def test_one_that_dies_makes_its_positions_wait_and_says_why(fresh_world, tmp_pa
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_the_daemon_compounds_by_it_and_takes_it_along(fresh_world, tmp_path, how):
     fresh_world.advance(2 * DAY)  # by keeper's rule none is due
-    with Process(configured(fresh_world, tmp_path, ALWAYS), tmp_path / "log") as daemon:
+    with Process(configured(fresh_world, tmp_path, ALWAYS), tmp_path / "log", pace=10) as daemon:
         done = daemon.until("harvest.done")
         said = daemon.named("policy.said")
         (pid,) = started(tmp_path)

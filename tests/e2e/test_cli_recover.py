@@ -17,7 +17,9 @@ DAY = 86_400
 
 
 @pytest.fixture
-def line(fresh_world, tmp_path, capsys):
+def line(fresh_world, tmp_path, capsys, monkeypatch):
+    # anvil keeps no state of old blocks: looking for a nonce there is tried again as often as ever, but soon
+    monkeypatch.setattr("keeper.chain.retry._backoff", lambda _: 0.001)
     return Line(write_config(fresh_world, tmp_path), capsys)
 
 
@@ -119,7 +121,7 @@ def test_what_may_still_be_mined_is_waited_for(fresh_world, line, journal, tmp_p
     fresh_world.advance(7 * DAY)
     farmer, used = fresh_world.farmer.address, nonce(fresh_world, fresh_world.farmer.address)
     fresh_world.node.rpc("evm_setAutomine", False)
-    with Process(line.config, tmp_path / "log") as daemon:
+    with Process(line.config, tmp_path / "log", pace=10) as daemon:
         daemon.until("harvest.sent")
         daemon.send(signal.SIGKILL)
         daemon.finish()
@@ -148,7 +150,7 @@ def test_what_may_still_be_mined_is_waited_for(fresh_world, line, journal, tmp_p
 
 
 def test_no_other_keeper_may_run_meanwhile(fresh_world, line, journal, tmp_path):
-    with Process(line.config, tmp_path / "log") as daemon:
+    with Process(line.config, tmp_path / "log", pace=10) as daemon:
         daemon.until("cycle.done")
         lose(journal)
         shown = line("recover", "--yes")

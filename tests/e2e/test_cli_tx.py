@@ -95,7 +95,7 @@ def test_a_pause_holds_a_running_daemon_and_is_told_everywhere(fresh_world, line
     assert line("pause", "upgrading", "the", "node").code == 0
     before = nonce(fresh_world, fresh_world.farmer.address)
     fresh_world.advance(7 * DAY)
-    with Process(line.config, tmp_path / "log") as daemon:
+    with Process(line.config, tmp_path / "log", pace=10) as daemon:
         paused = daemon.until("lane.paused")
         assert "upgrading the node" in paused[0]["reason"]
         wait_for(lambda: "upgrading the node" in str(ready(port)["paused"]), 20)
@@ -136,7 +136,7 @@ def test_the_kill_file_stops_and_resume_says_who_must_remove_it(fresh_world, lin
 
 def test_a_daemon_cancels_what_it_is_asked_to(stuck, line, tmp_path):
     farmer, first = stuck.farmer.address, nonce(stuck, stuck.farmer.address)
-    with Process(line.config, tmp_path / "log") as daemon:
+    with Process(line.config, tmp_path / "log", pace=10) as daemon:
         daemon.until("harvest.sent")
         sent = first_sent(line)
         assert sent["nonce"] == first
@@ -182,7 +182,7 @@ def blocks_after_cancel(world, line, intent_id):
 
 def killed_with_one_sent(line, tmp_path):
     """Let a daemon send one transaction that nobody mines, and kill it."""
-    with Process(line.config, tmp_path / "log") as daemon:
+    with Process(line.config, tmp_path / "log", pace=10) as daemon:
         daemon.until("harvest.sent")
         sent = first_sent(line)
         daemon.send(signal.SIGKILL)
@@ -233,7 +233,7 @@ def test_whoever_holds_the_account_outbids_what_it_is_asked_to(stuck, line, tmp_
 
 def test_a_bid_that_no_limit_allows_is_refused_in_words(stuck, line, tmp_path):
     edit(line.config, "[limits]\n", '[limits]\nmax_gas_price_gwei = "1.2"\n')  # enough for the first bid only
-    with Process(line.config, tmp_path / "log") as daemon:
+    with Process(line.config, tmp_path / "log", pace=10) as daemon:
         daemon.until("harvest.sent")
         sent = first_sent(line)
         shown = line("tx", "speed-up", sent["id"], "--yes", "--wait", "60")

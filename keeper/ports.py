@@ -148,7 +148,8 @@ class Discovers(Protocol):
         Bounded: a registry of thousands is asked in batches of some hundred views, newest first where it matters.
         An adapter whose NFTs no view lists (Uniswap V4) says so by an attribute ``by_log = True``. ``keeper discover
         --logs`` then calls it once for each NFT that the account ever received there, with a place whose params have
-        the ``token_id``: it answers for this one alone. Without that param it gives nothing.
+        the ``token_id``: it answers for this one alone. Without that param it gives nothing. Keys that a place may
+        have in the config beside the positions' own are named by an attribute ``place_params``.
         """
 
 

@@ -19,6 +19,8 @@ class Catalogue:
 
     #: Keys of a ``[[positions]]`` block by protocol name.
     protocols: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
+    #: Further keys that a place of a protocol may have (what to look for, where no view lists it), by protocol name.
+    place_params: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
     #: Values of a route's ``kind``.
     swaps: frozenset[str] = frozenset()
     #: Keys of a price source by its ``kind``.

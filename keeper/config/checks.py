@@ -93,7 +93,8 @@ class _Checker:
             here: Path = (*path, "places", index)
             specs = None if self.catalogue is None else self.catalogue.protocols.get(place.protocol)
             if specs is not None:
-                loose = {key: replace(spec, required=False) for key, spec in specs.items()}
+                further = self.catalogue.place_params.get(place.protocol, {}) if self.catalogue else {}
+                loose = {key: replace(spec, required=False) for key, spec in {**specs, **further}.items()}
                 own = check_keys(self.problems, (*here, "params"), place.params, loose, whose=place.protocol)
                 places.append(place.model_copy(update={"params": own}))
             elif self.catalogue is not None:

@@ -43,8 +43,10 @@ def discover(group: str) -> Plugins:
 
 def installed_catalogue() -> Catalogue:
     """Describe everything that is installed."""
+    protocols = discover("keeper.protocols").found
     return Catalogue(
-        protocols={name: plugin.params for name, plugin in discover("keeper.protocols").found.items()},
+        protocols={name: plugin.params for name, plugin in protocols.items()},
+        place_params={name: getattr(plugin, "place_params", {}) for name, plugin in protocols.items()},
         swaps=frozenset(discover("keeper.swaps").found),
         prices={name: plugin.params for name, plugin in discover("keeper.prices").found.items()},
         policies=_policies(),

@@ -86,6 +86,10 @@ class UniswapV3Staker:
             "refundee": ParamSpec("address", True, "Who gets what the incentive leaves over; part of its name."),
         }
     )
+    #: What else a place in the config may say.
+    place_params: Mapping[str, ParamSpec] = MappingProxyType(
+        {"ids": ParamSpec("str", True, 'Numbers of the NFTs to look at: "12,13,20-30".')}
+    )
 
     def resolve(self, position: Position) -> Questions[Market]:
         """Ask for the NFT behind the staker, and whether there is such an incentive."""

@@ -23,6 +23,7 @@ CATALOGUE = Catalogue(
             "pending_view": ParamSpec("str", required=False, doc="View."),
         }
     },
+    place_params={"masterchef": {"ids": ParamSpec("str", required=True, doc="Numbers.")}},
     swaps=frozenset({"uniswap-v2", "uniswap-v3", "curve"}),
 )
 ROUTER, QUOTER, TOKEN, CHEF = ("0x" + digit * 40 for digit in "1234")
@@ -93,6 +94,12 @@ def test_places_of_a_chain_carry_params_in_exact_types(tmp_path: Path) -> None:
     assert facts.places == (
         Place("masterchef", "A chef", Address(CHEF), {"reward": mixed.lower(), "pending_view": "pendingX"}),
     )
+
+
+def test_a_place_may_have_keys_that_positions_do_not_have(tmp_path: Path) -> None:
+    facts = loaded(BASE + place('params = { ids = "1,2" }'), tmp_path).chain_facts("local")
+
+    assert facts.places[0].params == {"ids": "1,2"}
 
 
 @pytest.mark.parametrize(

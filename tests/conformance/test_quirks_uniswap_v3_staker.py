@@ -29,7 +29,7 @@ def fair():
 @pytest.fixture
 def stage(fair):
     with stage_of(fair) as one:
-        one.node.rpc("anvil_mine", hex(50), hex(12))
+        one.node.rpc("anvil_mine", hex(5), hex(120))
         yield one
 
 

@@ -73,3 +73,9 @@ def ask(stage: FairStage, to: Address, signature: str, returns: str, *args):
     fn = Fn(signature, returns)
     (result,) = stage.read([fn.read(to, *args, result_bytes=640, gas=400_000)])
     return fn.value(result)
+
+
+def let_pass(stage: FairStage, seconds: int) -> None:
+    """Let time pass: some blocks of the fair's length, and the rest of it in one."""
+    stage.pass_blocks(50)
+    stage.warp_to(stage.head().timestamp + seconds - 50 * stage.interval)

@@ -19,8 +19,6 @@ class Catalogue:
 
     #: Keys of a ``[[positions]]`` block by protocol name.
     protocols: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
-    #: Further keys that a place of a protocol may have (what to look for, where no view lists it), by protocol name.
-    place_params: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
     #: Values of a route's ``kind``.
     swaps: frozenset[str] = frozenset()
     #: Keys of a price source by its ``kind``.
@@ -29,3 +27,5 @@ class Catalogue:
     policies: frozenset[str] | None = None
     #: Keys of a ``[policies.NAME]`` block by installed policy; one that takes none is left out.
     policy_params: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)
+    #: Further keys that a place of a protocol may have (what to look for, where no view lists it), by protocol name.
+    place_params: Mapping[str, Mapping[str, ParamSpec]] = field(default_factory=lambda: _NONE)

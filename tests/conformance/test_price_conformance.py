@@ -8,19 +8,20 @@ from importlib.metadata import entry_points
 
 import pytest
 from chain_stage import Stage
+from fair_kit import known_stalls, open_at_the_fair
 
 from keeper.abi import Fn
 from keeper.domain.money import WAD, Token, UsdWad
-from keeper.domain.position import Market
 from keeper.domain.valuation import Quote, TokenPrice
-from keeper.erc20 import GET_RESERVES, TOTAL_SUPPLY, ask_tokens
+from keeper.erc20 import GET_RESERVES, TOTAL_SUPPLY, ask_parts, ask_tokens
 from keeper.errors import ConfigError, PriceUnavailable, ReadFailed
 from keeper.ports import PriceSource, PriceSpec
 
 pytestmark = pytest.mark.devnet
 
 SOURCES = {point.name: point for point in entry_points(group="keeper.prices")}
-PROTOCOLS = {point.name: point for point in entry_points(group="keeper.protocols")}
+#: Sources that only a config names; their own tests stand in test_quirks_uniswap_v3.py.
+EXPLICIT = {"uniswap-v3-twap", "ctoken"}
 OWNER = Fn("owner()", "address")
 SET_ANSWER = Fn("setAnswer(int256)")
 SET_UPDATED_AT = Fn("setUpdatedAt(uint256)")
@@ -56,17 +57,13 @@ class Pool:
 
 
 @pytest.fixture
-def pool(stage, positions) -> Pool:
-    for position in positions:
-        market: Market = stage.talk(PROTOCOLS[position.protocol].load()().resolve(position))
-        if market.stake_parts:
-            first, second = market.stake_parts
-            (result,) = stage.read([GET_RESERVES.read(market.stake_token.address)])
-            r0, r1, _ = GET_RESERVES.values(result)
-            ratio = r1 * first.unit * WAD // (r0 * second.unit)
-            known = {first.address: price(first, ratio), second.address: price(second, WAD)}
-            return Pool(stage, market.stake_token, (first, second), known)
-    pytest.fail("the local chain has no LP position: add one to keeper/devnet")
+def pool(stage, fresh_world) -> Pool:
+    lp = fresh_world.lp("sushi_weth")
+    first, second = stage.talk(ask_parts(lp))
+    (result,) = stage.read([GET_RESERVES.read(lp.address)])
+    r0, r1, _ = GET_RESERVES.values(result)
+    ratio = r1 * first.unit * WAD // (r0 * second.unit)
+    return Pool(stage, lp, (first, second), {first.address: price(first, ratio), second.address: price(second, WAD)})
 
 
 @pytest.fixture
@@ -97,7 +94,27 @@ def quoted(stage: Stage, spec: PriceSpec, token: Token, known: Mapping) -> Quote
     return source.quote(spec, token, facts, stage.chain.read(reads, block) if reads else [], block, known)
 
 
-@pytest.mark.parametrize("kind", sorted(SOURCES))
+#: Sources that value what positions hold: these are proven at the fair, by what the stakes are worth there.
+DERIVED = sorted(set(SOURCES) - {"fixed", "chainlink", "uniswap-v2", "uniswap-v2-lp"})
+
+
+@pytest.mark.parametrize("kind", DERIVED)
+def test_source_values_what_the_fair_holds(fair_stage, tmp_path, kind):
+    """Each farmer's stake is worth about 50,000 dollars there, by prices that its source was not told."""
+    stalls = [fair_stage.stall(name) for name in known_stalls()]
+    with open_at_the_fair(fair_stage, tmp_path, stalls) as app:
+        priced = {p.token.address: p for p in app.book("local").prices if any(s.kind == kind for s, _ in p.sources)}
+        seen = [a for a in app.survey() if a.holding and a.holding.market.stake_token.address in priced]
+        assert seen or kind in EXPLICIT, f"no stall is valued by {kind}"
+        for each in seen:
+            assert each.case is not None, each.decision.reasons[0].text
+            worth = each.case.valuation.value_mid(each.observation.principal)
+            share = each.observation.vault_share_ppm
+            own = worth if share is None else worth * share // 10**6
+            assert 40_000 * WAD <= own <= 62_500 * WAD, (each.position.id, own // WAD)
+
+
+@pytest.mark.parametrize("kind", sorted(set(SOURCES) - set(DERIVED)))
 def test_source_prices_a_real_token(stage, pool, cases, kind):
     assert kind in cases, f"add a case of {kind} to this suite"
     spec, token = cases[kind]

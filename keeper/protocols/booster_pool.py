@@ -65,7 +65,7 @@ PROCESS_IDLE: Final = Fn("processIdleRewards()")
 DEPOSIT: Final = Fn("deposit(uint256,uint256,bool)")
 
 #: Reads before that of the multiplier, which come before those of further rewards.
-_FIXED_READS: Final = 11
+_FIXED_READS: Final = 12
 _READS_PER_EXTRA: Final = 3
 _MOST_EXTRAS: Final = 8
 _BATCH: Final = 200
@@ -163,6 +163,7 @@ class BoosterPool:
             PERIOD_FINISH.read(pool),
             QUEUED.read(pool),
             BALANCE_OF.read(reward.address, pool),
+            POOL_INFO.read(at["booster"], market.numbers["pid"], gas=25_000),
             IS_SHUTDOWN.read(at["booster"]),
             EARMARK_INCENTIVE.read(at["booster"]),
             TOTAL_SUPPLY.read(bonus.address),
@@ -180,7 +181,8 @@ class BoosterPool:
         fns = (BALANCE_OF, EARNED, TOTAL_SUPPLY, REWARD_RATE, PERIOD_FINISH, QUEUED, BALANCE_OF)
         values = [expect(fn, a, position, self.kind) for fn, a in zip(fns, results, strict=False)]
         stake, earned, total, rate, finish, queued, held = values
-        closed, incentive, supply, owes = (optional(TOTAL_SUPPLY, a) or 0 for a in results[7:_FIXED_READS])
+        shut, incentive, supply, owes = (optional(TOTAL_SUPPLY, a) or 0 for a in results[8:_FIXED_READS])
+        closed = shut or self._pool_info(position, results[7])[5]
         weighed = results[_FIXED_READS : len(results) - _READS_PER_EXTRA * len(_extras(market))]
         multiplier = expect(TOTAL_SUPPLY, weighed[0], position, self.kind) if weighed else BPS
         dry = block.timestamp >= finish
@@ -212,7 +214,7 @@ class BoosterPool:
                 for t in market.reward_tokens
             ),
             deposits_paused=bool(closed),
-            paused_because="the booster was shut down: it only pays out" if closed else "",
+            paused_because="the pool or its booster was shut down: it only pays out" if closed else "",
             underfunded=(reward.symbol,) if held < earned else (),
             notes=(("earmark", int(fee > 0)), ("idle", int(bool(wanted and queued)))),
         )

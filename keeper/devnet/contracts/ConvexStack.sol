@@ -309,6 +309,11 @@ contract DevBooster {
         poolInfo[pid].shutdown = true;
     }
 
+    function shutdownSystem() external {
+        require(msg.sender == _treasury, "!auth");
+        isShutdown = true;
+    }
+
     function deposit(uint256 pid, uint256 amount, bool stake) external returns (bool) {
         require(!isShutdown, "shutdown");
         Pool storage pool = poolInfo[pid];

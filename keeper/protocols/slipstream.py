@@ -62,7 +62,7 @@ DEPOSIT: Final = Fn("deposit(uint256)")
 _KIND: Final = "a Slipstream gauge"
 
 #: Gas of a compound: claim, two swaps, out of the gauge, increase, back into it, with their approvals.
-_GAS: Final = 1_200_000
+_GAS: Final = 1_250_000
 
 #: Gauges asked for an account's NFTs at once.
 _BATCH: Final = 300
@@ -107,7 +107,7 @@ class Slipstream:
         )
 
     def reads(self, position: Position, market: Market) -> Sequence[Read]:
-        """Whose the NFT is, its liquidity, the price, pending, emission, whether it goes on, and the penalty's clock."""
+        """Whose the NFT is, its liquidity, the price, pending, emission and the penalty's clock."""
         gauge, token_id, known = position.target, int_param(position, "token_id"), market.contracts
         return (
             STAKED_CONTAINS.read(gauge, position.owner, token_id, gas=20_000),

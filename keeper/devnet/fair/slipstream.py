@@ -1,4 +1,4 @@
-"""Slipstream at the fair: the real Uniswap V3 pool and position manager, and a gauge that is a small fake of our own."""
+"""Slipstream at the fair: the real Uniswap V3 pool and position manager, and a small fake of our own as the gauge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DEEP_USD: Final = 10_000_000
 _WEEKS: Final = 52
 
 #: Claims sooner after a deposit lose this part.
-MIN_STAKE_SECONDS: Final = 3_600
+MIN_STAKE_SECONDS: Final = 600
 PENALTY_BPS: Final = 5_000
 
 

@@ -148,6 +148,9 @@ def test_votes_boost_and_the_rate_says_so(stage):
 
 def test_killed_gauge_takes_deposits_earns_nothing_and_counts_as_paused(stage):
     one = scene(stage, "curve-v5")
+    later(stage, DAY)
+    # What was not checkpointed before the kill is lost.
+    do(stage, STRANGER, one.position.target, "claimable_tokens(address)", one.position.owner)
     one.admin("set_killed(bool)", True)
     killed = one.look()
     one.stake(10**18)

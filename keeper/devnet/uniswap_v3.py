@@ -11,6 +11,7 @@ from keeper.devnet.install import artifact
 from keeper.domain.money import WAD, Address
 from keeper.prices.uniswap_v3_range import range_value
 from keeper.ranges import MAX_TICK, amounts_for_liquidity, sqrt_price_of, sqrt_ratio_at_tick
+from keeper.swaps.uniswap_v3_calls import SINGLE
 
 __all__ = [
     "FEE_PPM",
@@ -45,6 +46,9 @@ _NAMES: Final = {
 FEE_PPM: Final = 3_000
 
 _NEVER: Final = 2**63
+
+#: More than a trade to a price takes.
+_PLENTY_USD: Final = 5_000_000
 
 
 class Hands(Protocol):
@@ -176,6 +180,26 @@ def stir(v3: V3, hands: Hands, pool: Pool, who: Address, usd: int, times: int) -
         got = trade(v3, hands, pool, who, 0, usd * pool.units[0] // pool.usd[0])
         trade(v3, hands, pool, who, 1, got)
     trade_to_price(v3, hands, pool, who, pool.sqrt_price, usd)
+
+
+def let_trade(v3: V3, hands: Hands, pool: Pool, who: Address, usd: int) -> None:
+    """Give ``who`` so many dollars of both tokens, and let the router take them: what ``waves`` need."""
+    for token, price, unit in zip(pool.tokens, pool.usd, pool.units, strict=True):
+        _grant(hands, token, who, v3.router.address, usd * unit // price)
+
+
+def waves(
+    router: Address, who: Address, worth: Mapping[Address, tuple[int, int]], fee: int, times: int = 4
+) -> tuple[tuple[Address, Address, bytes], ...]:
+    """Word trades that push a pool 2 % down and back up to its fair price: sender, contract and calldata of each.
+
+    ``worth``: whole dollars per token, and base units of one. ``who`` must have been let trade.
+    """
+    first, second = sorted(worth)
+    fair = sqrt_price_of(worth[first][0], worth[second][0], worth[first][1], worth[second][1])
+    down = (first, second, fee, who, _NEVER, _PLENTY_USD * worth[first][1] // worth[first][0], 0, fair * 99 // 100)
+    up = (second, first, fee, who, _NEVER, _PLENTY_USD * worth[second][1] // worth[second][0], 0, fair)
+    return tuple((who, router, SINGLE.encode(each)) for _ in range(times) for each in (down, up))
 
 
 def _grant(hands: Hands, token: Address, who: Address, spender: Address, amount: int) -> None:

@@ -344,3 +344,14 @@ def test_liquidity_and_amounts_of_a_deposit_are_the_contracts_own(stage, market,
         assert taken == amounts_for_liquidity(price, *ends, expected, up=True)
     finally:
         stage.node.rpc("evm_revert", snapshot)
+
+
+def test_waves_of_the_fair_make_fees_and_leave_the_price_where_it_was(act, fair, market):
+    stall = next(s for s in fair.stalls if s.position.id == "v3-weth-usdc")
+    before = act.look()
+    for _ in range(2):
+        for sender, to, data in stall.stir:
+            assert act.stage.send(sender, to, data).status == 1
+    after = act.look()
+    assert all(new.raw > old.raw for new, old in zip(after.pending, before.pending, strict=True))
+    assert after.note("sqrt_price_x96") == market.pool.sqrt_price

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from keeper.devnet.accounts import WHALE
 from keeper.devnet.deploy import Contract
 from keeper.devnet.fair.stall import FAKE, Ground, Stall
 from keeper.devnet.fair.yard import Yard
 from keeper.devnet.market import PRICES
-from keeper.devnet.uniswap_v3 import V3, Pool, deploy_v3, mint, open_pool, stir
+from keeper.devnet.uniswap_v3 import V3, Pool, deploy_v3, let_trade, mint, open_pool, stir, waves
 from keeper.domain.facts import Place
 from keeper.domain.money import Address
 from keeper.domain.position import RouteSpec
@@ -30,6 +31,9 @@ _WIDTH: Final = 24
 _STAKE_USD: Final = 50_000
 _WHALE_USD: Final = 1_500_000
 _DEEP_USD: Final = 10_000_000
+
+#: What traders have for as long as the fair is open.
+_TRADERS_USD: Final = 500_000_000
 
 #: For everybody who is staked; the original's periods are a week, and at most this.
 _CAKE_USD_PER_DAY: Final = 2_500
@@ -62,6 +66,7 @@ def build(yard: Yard) -> Mapping[str, Address]:
     cake.send("approve", chef, amount)
     chef.send("upkeep", amount, _PERIOD_DAYS * 86_400, True)
     stir(v3, yard, pool, yard.whale, 100_000, 12)
+    let_trade(v3, yard, pool, yard.whale, _TRADERS_USD)
     return {**v3.addresses, "cake": cake.address, "chef_v3": chef.address, "v3_pool": pool.contract.address}
 
 
@@ -71,7 +76,9 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     route = RouteSpec("uniswap-v3", ground["v3_router02"], (ground["weth"],), quoter=ground["v3_quoter"])
     position = ground.position("pancake-v3", "pancake-v3", chef, {"token_id": _TOKEN_ID}, route)
     place = Place("pancake-v3", "PancakeSwap MasterChefV3", chef)
-    return [Stall(position, FAKE, prices={ground["cake"]: str(CAKE_USD)}, place=place)]
+    worth = {ground["weth"]: (PRICES["WETH"], 10**18), ground["usdc"]: (PRICES["USDC"], 10**6)}
+    trades = waves(ground["v3_router"], WHALE.address, worth, _FEE_PPM, 2)
+    return [Stall(position, FAKE, prices={ground["cake"]: str(CAKE_USD)}, place=place, stir=trades)]
 
 
 def _pool(yard: Yard, v3: V3, worth: Mapping[Address, int]) -> Pool:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from keeper.abi import encode
+from keeper.devnet.accounts import WHALE
 from keeper.devnet.deploy import Contract
 from keeper.devnet.fair.stall import Ground, Stall
 from keeper.devnet.fair.yard import Yard
 from keeper.devnet.market import PRICES
-from keeper.devnet.uniswap_v3 import V3, Pool, deploy_v3, mint, open_pool, stir, trade_to_price
+from keeper.devnet.uniswap_v3 import FEE_PPM, V3, Pool, deploy_v3, let_trade, mint, open_pool, stir, waves
 from keeper.domain.facts import Place
 from keeper.domain.money import Address
 from keeper.domain.position import RouteSpec
@@ -33,6 +34,8 @@ _REWARDED_DAYS: Final = 250
 _WIDTH: Final = 20
 _STAKE_USD: Final = 50_000
 _WHALE_USD: Final = 1_500_000
+#: What traders have for as long as the fair is open.
+_TRADERS_USD: Final = 500_000_000
 #: Over all prices, so that no trade leaves the pool empty.
 _DEEP_USD: Final = 10_000_000
 
@@ -57,7 +60,7 @@ def build(yard: Yard) -> Mapping[str, Address]:
         "safeTransferFrom(address,address,uint256,bytes)", yard.farmer, staker, staked_id, data, sender=yard.farmer
     )
     stir(v3, yard, pool, yard.whale, 100_000, 12)
-    trade_to_price(v3, yard, pool, yard.whale, pool.sqrt_price, _STAKE_USD)
+    let_trade(v3, yard, pool, yard.whale, _TRADERS_USD)
     return {
         **v3.addresses,
         "v3_staker": staker.address,
@@ -89,8 +92,10 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     params = {"token_id": _STAKED_ID, **incentive}
     staked = ground.position("v3-staker", "uniswap-v3-staker", staker, params, route(ground), ground.v2)
     known = Place("uniswap-v3-staker", "UniswapV3Staker", staker, {**incentive, "ids": "1-9"})
+    worth = {ground["weth"]: (PRICES["WETH"], 10**18), ground["usdc"]: (PRICES["USDC"], 10**6)}
+    trades = waves(ground["v3_router"], WHALE.address, worth, FEE_PPM)
     return [
-        Stall(loose, _PROVEN, place=Place("uniswap-v3", "Uniswap V3", manager)),
+        Stall(loose, _PROVEN, place=Place("uniswap-v3", "Uniswap V3", manager), stir=trades),
         Stall(staked, "@uniswap/v3-staker@1.0.2", place=known),
     ]
 

@@ -6,12 +6,13 @@ the I/O, all positions of a chain together, pinned to one block. ``tests/conform
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision
+from keeper.domain.drops import Drops
 from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts, Place
 from keeper.domain.harvest import Harvest, LedgerEntry
@@ -62,6 +63,7 @@ __all__ = [
     "Submitter",
     "SwapAdapter",
     "SwapRoute",
+    "TakesDrops",
     "Warrant",
 ]
 
@@ -151,6 +153,17 @@ class Discovers(Protocol):
         the ``token_id``: it answers for this one alone. Without that param it gives nothing. Keys that a place may
         have in the config beside the positions' own are named by an attribute ``place_params``.
         """
+
+
+@runtime_checkable
+class TakesDrops(Protocol):
+    """Of a protocol adapter: part of what it needs is proofs that no chain can be asked for."""
+
+    def drop_source(self, position: Position) -> str:
+        """Where a position's proofs are: a path or a web address. ``{owner}`` and ``{chain_id}`` are filled in."""
+
+    def with_drops(self, drops: Callable[[str, Address, str], Drops]) -> ProtocolAdapter:
+        """Return the adapter that asks ``drops(source, owner, chain name)``; the answer is never waited for."""
 
 
 # ---------------------------------------------------------------------------- exchanges

@@ -1,0 +1,127 @@
+"""Get one JSON document from a web address or a file, whatever its server does: slow, huge, broken or hostile."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+__all__ = ["MAX_BYTES", "Unfetched", "get_json", "shown"]
+
+#: Longest document that is read.
+MAX_BYTES: Final = 4_000_000
+#: Deepest nesting of its JSON.
+_DEEPEST: Final = 32
+_CHUNK: Final = 65_536
+
+
+class Unfetched(Exception):
+    """A document could not be had; the text says why and names the host only, as addresses may hold keys."""
+
+
+def shown(source: str) -> str:
+    """Name a source for people: a file as it is, of a web address the host."""
+    parts = urlsplit(source)
+    return parts.hostname or "the web" if parts.scheme in {"http", "https"} else source
+
+
+def get_json(
+    source: str, headers: Mapping[str, str] | None = None, *, seconds: float = 10.0, max_bytes: int = MAX_BYTES
+) -> Any:
+    """Return the document; numbers with a point are exact decimals. Redirects are not followed.
+
+    Args:
+        source: an http(s) address, or the path of a file.
+        headers: sent along.
+        seconds: for all of it, however slowly it comes.
+        max_bytes: longest answer that is read.
+
+    Raises:
+        Unfetched: saying why.
+    """
+    parts = urlsplit(source)
+    if parts.scheme in {"http", "https"}:
+        body = _from_web(parts, headers or {}, time.monotonic() + seconds, max_bytes)
+    else:
+        body = _from_file(Path(source), max_bytes)
+    try:
+        found = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Unfetched(f"{shown(source)} answers no JSON ({type(error).__name__})") from error
+    if _deeper(found, _DEEPEST):
+        raise Unfetched(f"{shown(source)} answers JSON nested deeper than {_DEEPEST}")
+    return found
+
+
+def _from_file(path: Path, max_bytes: int) -> bytes:
+    try:
+        with path.expanduser().open("rb") as file:
+            body = file.read(max_bytes + 1)
+    except OSError as error:
+        raise Unfetched(f"{path} cannot be read: {error.strerror}") from error
+    if len(body) > max_bytes:
+        raise Unfetched(f"{path} is longer than {max_bytes} bytes")
+    return body
+
+
+def _from_web(parts: SplitResult, headers: Mapping[str, str], until: float, max_bytes: int) -> bytes:
+    host = parts.hostname
+    if host is None:
+        raise Unfetched("the address has no host")
+    connection: http.client.HTTPConnection | None = None
+    try:
+        timeout = max(0.1, until - time.monotonic())
+        connection = (
+            http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=ssl.create_default_context())
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(host, parts.port, timeout=timeout)
+        )
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", path, headers={"Accept": "application/json", "User-Agent": "keeper", **headers})
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise Unfetched(f"{host} answers status {answer.status}")
+        return _body(connection, answer, until, max_bytes, host)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unfetched(f"{host} cannot be asked ({type(error).__name__})") from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _body(
+    connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, until: float, max_bytes: int, host: str
+) -> bytes:
+    """Read piece by piece, so that neither a drip nor a flood holds anybody up."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise Unfetched(f"{host} is too slow")
+        if connection.sock is not None:
+            connection.sock.settimeout(left)
+        part = answer.read1(_CHUNK)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+        size += len(part)
+        if size > max_bytes:
+            raise Unfetched(f"{host} answers more than {max_bytes} bytes")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _deeper(value: object, left: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return left == 0 or any(_deeper(one, left - 1) for one in inside)

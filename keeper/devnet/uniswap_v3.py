@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -189,16 +189,16 @@ def let_trade(v3: V3, hands: Hands, pool: Pool, who: Address, usd: int) -> None:
 
 
 def waves(
-    router: Address, who: Address, worth: Mapping[Address, tuple[int, int]], fee: int, times: int = 4
+    router: Address, who: Address, worth: Sequence[tuple[Address, int, int]], fee: int, times: int = 4
 ) -> tuple[tuple[Address, Address, bytes], ...]:
     """Word trades that push a pool 2 % down and back up to its fair price: sender, contract and calldata of each.
 
-    ``worth``: whole dollars per token, and base units of one. ``who`` must have been let trade.
+    ``worth``: both tokens, each with whole dollars per token and base units of one. ``who`` must have been let trade.
     """
-    first, second = sorted(worth)
-    fair = sqrt_price_of(worth[first][0], worth[second][0], worth[first][1], worth[second][1])
-    down = (first, second, fee, who, _NEVER, _PLENTY_USD * worth[first][1] // worth[first][0], 0, fair * 99 // 100)
-    up = (second, first, fee, who, _NEVER, _PLENTY_USD * worth[second][1] // worth[second][0], 0, fair)
+    (first, usd0, unit0), (second, usd1, unit1) = sorted(worth)
+    fair = sqrt_price_of(usd0, usd1, unit0, unit1)
+    down = (first, second, fee, who, _NEVER, _PLENTY_USD * unit0 // usd0, 0, fair * 99 // 100)
+    up = (second, first, fee, who, _NEVER, _PLENTY_USD * unit1 // usd1, 0, fair)
     return tuple((who, router, SINGLE.encode(each)) for _ in range(times) for each in (down, up))
 
 

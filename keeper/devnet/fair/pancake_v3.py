@@ -76,7 +76,7 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     route = RouteSpec("uniswap-v3", ground["v3_router02"], (ground["weth"],), quoter=ground["v3_quoter"])
     position = ground.position("pancake-v3", "pancake-v3", chef, {"token_id": _TOKEN_ID}, route)
     place = Place("pancake-v3", "PancakeSwap MasterChefV3", chef)
-    worth = {ground["weth"]: (PRICES["WETH"], 10**18), ground["usdc"]: (PRICES["USDC"], 10**6)}
+    worth = ((ground["weth"], PRICES["WETH"], 10**18), (ground["usdc"], PRICES["USDC"], 10**6))
     trades = waves(ground["v3_router"], WHALE.address, worth, _FEE_PPM, 2)
     return [Stall(position, FAKE, prices={ground["cake"]: str(CAKE_USD)}, place=place, stir=trades)]
 

@@ -92,7 +92,7 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     params = {"token_id": _STAKED_ID, **incentive}
     staked = ground.position("v3-staker", "uniswap-v3-staker", staker, params, route(ground), ground.v2)
     known = Place("uniswap-v3-staker", "UniswapV3Staker", staker, {**incentive, "ids": "1-9"})
-    worth = {ground["weth"]: (PRICES["WETH"], 10**18), ground["usdc"]: (PRICES["USDC"], 10**6)}
+    worth = ((ground["weth"], PRICES["WETH"], 10**18), (ground["usdc"], PRICES["USDC"], 10**6))
     trades = waves(ground["v3_router"], WHALE.address, worth, FEE_PPM)
     return [
         Stall(loose, _PROVEN, place=Place("uniswap-v3", "Uniswap V3", manager), stir=trades),

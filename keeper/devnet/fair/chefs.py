@@ -17,7 +17,7 @@ _SUSHI: Final = "@traderjoe-xyz/core/artifacts/contracts/sushi/"
 _JOE: Final = "@traderjoe-xyz/core@2.4.6"
 
 #: How long a harvest shuts the pool with a lock-up.
-LOCK_SECONDS: Final = 6 * 3_600
+LOCK_SECONDS: Final = 600
 #: Fee of each deposit into the pool that has one, basis points.
 _FEE_BPS: Final = 200
 
@@ -65,7 +65,7 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     """A pool of the reward itself, one harvested by withdrawing nothing, one with a fee and one with a lock-up."""
     plans: tuple[tuple[str, str, _Params, _Params, str], ...] = (
         ("bread-bread", "bakery", _BREAD, {"pid": 0}, _JOE),
-        ("bread-uni", "bakery", _BREAD, {"pid": 1, "harvest": "withdraw"}, _JOE),
+        ("bread-uni", "bakery", {**_BREAD, "harvest": "withdraw"}, {"pid": 1}, _JOE),
         ("goose-fee", "goose", _GOOSE, {"pid": 0}, FAKE),
         ("goose-lock", "goose", _GOOSE, {"pid": 1}, FAKE),
     )

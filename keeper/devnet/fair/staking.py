@@ -47,6 +47,6 @@ def stalls(ground: Ground) -> Sequence[Stall]:
         Stall(
             ground.position("sky-farm", _PROTOCOL, sky, {"referral": 7}, ground.v2),
             FAKE,
-            place=Place(_PROTOCOL, "Sky farm", sky),
+            place=Place(_PROTOCOL, "Sky farm", sky, {"referral": 7}),
         ),
     )

@@ -1,4 +1,4 @@
-"""``keeper demo``: watch three positions compound on a local chain, a month in a minute."""
+"""``keeper demo``: watch four positions compound on a local chain, a month in a minute."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["command"]
 def command(days: int, seconds: float, plain: bool, folder: Path | None) -> int:
     """Watch a month of compounding on a local chain.
 
-    Starts a local chain with the protocols' own contracts, stakes in three of them, and runs the daemon with chain
+    Starts a local chain with the protocols' own contracts, stakes in four of them, and runs the daemon with chain
     time going fast. Nothing is real but the code; nothing is left running.
     """
     from keeper.chain.anvil_binary import devnet_home

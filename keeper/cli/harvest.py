@@ -13,7 +13,7 @@ from keeper.cli.exits import ExitCode
 from keeper.cli.journal import configured, transactions, want_position
 from keeper.cli.modes import DryRunCommand, dry_run_option, mode_of
 from keeper.cli.options import globals_of, json_option, load_config
-from keeper.cli.output import amount, emit_json, say, usd
+from keeper.cli.output import emit_json, say, usd
 from keeper.cli.progress import Progress
 from keeper.cli.views import amounts, harvest_json
 from keeper.domain.decision import Verdict
@@ -226,7 +226,7 @@ def _outcome(harvest: Harvest, sent: Sequence[dict[str, object]]) -> Iterable[st
     if harvest.state is HarvestState.CANCELLED:
         yield f"not begun  {harvest.position_id}: {harvest.error}; nothing was signed"
         return
-    compounded = amount(harvest.compounded) if harvest.compounded else "-"
+    compounded = amounts(harvest.put_back)
     yield (
         f"done  {harvest.position_id}: received {amounts(harvest.received)} ({usd(harvest.received_usd)}), "
         f"compounded {compounded} ({usd(harvest.compounded_usd)})"

@@ -17,6 +17,7 @@ from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import amount, emit_json, say, table, usd, usd_text
 from keeper.cli.views import amounts, day, harvest_json, tell
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
+from keeper.domain.money import Amount
 
 if TYPE_CHECKING:
     from keeper.store.sqlite import SqliteStore
@@ -182,7 +183,7 @@ def _recovered(harvest: Harvest) -> bool:
 
 def _harvest_row(harvest: Harvest) -> tuple[str, ...]:
     if _recovered(harvest):
-        compounded = amount(harvest.compounded) if harvest.compounded else "-"
+        compounded = amounts(harvest.put_back)
         when = day(harvest.finished_at or harvest.started_at)
         return (when, harvest.position_id, harvest.state.value, amounts(harvest.received), "?", compounded, "?", "?")
     return (
@@ -191,23 +192,25 @@ def _harvest_row(harvest: Harvest) -> tuple[str, ...]:
         harvest.state.value,
         amounts(harvest.received),
         usd(harvest.received_usd),
-        amount(harvest.compounded) if harvest.compounded else "-",
+        amounts(harvest.put_back),
         usd(harvest.cost_usd),
         f"{usd(harvest.predicted_reward_usd)} for {usd(harvest.predicted_cost_usd)}",
     )
 
 
+def _exact(found: Sequence[Amount]) -> str:
+    return "; ".join(f"{each.decimal:f} {each.token.symbol}" for each in found)
+
+
 def _harvest_csv(harvest: Harvest) -> tuple[object, ...]:
-    exact = "; ".join(f"{a.decimal:f} {a.token.symbol}" for a in harvest.received)
-    compounded = harvest.compounded
     return (
         _iso(harvest.finished_at or harvest.started_at),
         harvest.position_id,
         harvest.id,
         harvest.state.value,
-        exact,
+        _exact(harvest.received),
         usd_text(harvest.received_usd),
-        f"{compounded.decimal:f} {compounded.token.symbol}" if compounded else "",
+        _exact(harvest.put_back),
         usd_text(harvest.compounded_usd),
         harvest.gas_used,
         harvest.cost_wei,

@@ -87,4 +87,5 @@ def _print_contracts(position_id: str, found: dict[str, Any]) -> None:
     parts = f" ({'/'.join(found['made_of'])})" if found["made_of"] else ""
     sells = f", sold {', '.join(found['sells'])}" if found["sells"] else ""
     effects = f"; {', '.join(effect.replace('_', ' ') for effect in found['side_effects'])}"
-    say(f"{position_id}: stakes {found['stakes']}{parts}, pays {', '.join(found['pays'])}{sells}{effects}")
+    pays = f", pays {', '.join(found['pays'])}" if found["pays"] else ""
+    say(f"{position_id}: stakes {found['stakes']}{parts}{pays}{sells}{effects}")

@@ -102,7 +102,7 @@ def _print_compounds(result: Rehearsal) -> None:
             "would pass" if simulated else h.state.value,
             "-" if simulated else amounts(h.received),
             usd(h.predicted_reward_usd if simulated else h.received_usd),
-            amount(h.compounded) if h.compounded else "-",
+            amounts(h.put_back),
             f"{h.gas_used:,}",
             usd(_cost(h, result)),
         )

@@ -198,6 +198,7 @@ def harvest_json(harvest: Harvest, transactions: Sequence[dict[str, object]] = (
             "received": list(harvest.received),
             "received_usd": usd_text(harvest.received_usd),
             "compounded": harvest.compounded,
+            "deposited": list(harvest.deposited),
             "compounded_usd": usd_text(harvest.compounded_usd),
             "gas": harvest.gas_used,
             "cost_wei": str(harvest.cost_wei),

@@ -107,11 +107,10 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
     try:
         claimed = _simulated_claim(context, assessment.holding, case)
         money = GasMoney(case.around.native_balance_wei, case.fees.price_wei) if case.around.can_sign else None
-        sold = sold_amounts(context.plugins, assessment.holding, claimed, case.valuation, money)
-        holding = best_ways(
-            context, assessment.holding, sold, case.valuation, case.fees.price_wei, case.observation.block
-        )
-        plan = make_plan(context.plugins, holding, claimed, case.valuation, money)
+        gas = case.fees.price_wei
+        sold = sold_amounts(context.plugins, assessment.holding, claimed, case.valuation, money, gas)
+        holding = best_ways(context, assessment.holding, sold, case.valuation, gas, case.observation.block)
+        plan = make_plan(context.plugins, holding, claimed, case.valuation, money, gas)
         rehearsal = rehearse(context.chain, plan, case.observation.block)
     except HarvestPaidNothing as error:
         if not any(amount.raw > 0 for amount in case.pending):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from keeper.domain.ids import content_id
 from keeper.domain.money import BPS, Address, Amount, Token
@@ -21,6 +22,9 @@ from keeper.strategy.split import GasMoney, Parts
 
 __all__ = ["make_plan", "oracle_rate", "permissions_of", "sold_amounts"]
 
+#: Gas units of a sale with its approval, at least.
+_SALE_GAS: Final = 150_000
+
 
 def make_plan(
     plugins: Plugins,
@@ -28,6 +32,7 @@ def make_plan(
     observation: Observation,
     valuation: Valuation,
     money: GasMoney | None = None,
+    gas_price_wei: int = 0,
 ) -> Plan:
     """Plan one compound of a position. Pure: the same inputs give the same plan and id.
 
@@ -37,6 +42,7 @@ def make_plan(
         observation: with what a claim would really bring as its pending rewards.
         valuation: agreed prices.
         money: what the owner has for gas, where a top-up may be planned.
+        gas_price_wei: price of gas: a sale that brings less than its own gas costs is left out.
     """
     position, market = holding.position, holding.market
     adapter = plugins.protocols[position.protocol]
@@ -51,7 +57,7 @@ def make_plan(
         in_place = tuple(amount for amount in observation.pending if amount.raw > 0) if legs else ()
     if not legs:
         legs = [*adapter.harvest(position, market, observation), *parting.legs]
-        legs += _sales(plugins, holding, observation, parting.rest, valuation)
+        legs += _sales(plugins, holding, observation, parting.rest, valuation, gas_price_wei)
         legs += _made(plugins, holding, valuation)
         legs += adapter.deposit(position, market, Share(market.stake_token), observation)
     plan = Plan(
@@ -93,10 +99,15 @@ def _made(plugins: Plugins, holding: Holding, valuation: Valuation) -> Sequence[
 
 
 def _sales(
-    plugins: Plugins, holding: Holding, observation: Observation, rest: tuple[Amount, ...], valuation: Valuation
+    plugins: Plugins,
+    holding: Holding,
+    observation: Observation,
+    rest: tuple[Amount, ...],
+    valuation: Valuation,
+    gas_price_wei: int,
 ) -> Iterator[Leg]:
     """Sell each reward so that what is bought makes the stake token, or its parts in the mix that is wanted."""
-    for sale, bps in _shares(holding, rest, valuation, observation.mix_ppm):
+    for sale, bps in _shares(holding, rest, valuation, observation.mix_ppm, gas_price_wei):
         swap = plugins.swaps[sale.route.spec.kind]
         slippage = holding.position.options.max_slippage_bps + sale.route.fee_bps
         floor = oracle_rate(valuation, sale.reward, sale.buy)
@@ -104,13 +115,18 @@ def _sales(
 
 
 def sold_amounts(
-    plugins: Plugins, holding: Holding, observation: Observation, valuation: Valuation, money: GasMoney | None = None
+    plugins: Plugins,
+    holding: Holding,
+    observation: Observation,
+    valuation: Valuation,
+    money: GasMoney | None = None,
+    gas_price_wei: int = 0,
 ) -> dict[Sale, int]:
     """Return the base units that each sale of a compound would sell, by what a claim would bring."""
     rest = part(plugins, holding, observation.pending, valuation, money).rest
     left = {amount.token.address: amount.raw for amount in rest}
     sold: dict[Sale, int] = {}
-    for sale, bps in _shares(holding, rest, valuation, observation.mix_ppm):
+    for sale, bps in _shares(holding, rest, valuation, observation.mix_ppm, gas_price_wei):
         taken = left[sale.reward.address] * bps // BPS
         left[sale.reward.address] -= taken
         sold[sale] = sold.get(sale, 0) + taken
@@ -118,7 +134,11 @@ def sold_amounts(
 
 
 def _shares(
-    holding: Holding, pending: Sequence[Amount], valuation: Valuation, mix_ppm: Sequence[int]
+    holding: Holding,
+    pending: Sequence[Amount],
+    valuation: Valuation,
+    mix_ppm: Sequence[int],
+    gas_price_wei: int = 0,
 ) -> Iterator[tuple[Sale, int]]:
     """Say which share (basis points of what is there at that moment) of each reward goes into which token."""
     market = holding.market
@@ -128,10 +148,13 @@ def _shares(
     targets = market.stake_parts or (market.stake_token,)
     worth = {a.token.address: valuation.value_mid(a) for a in pending if a.token.address != stake}
     lacks = _lacks(targets, worth, mix_ppm)
+    dear = valuation.gas_cost(_SALE_GAS * gas_price_wei)
     for reward in market.reward_tokens:
         have = worth.get(reward.address, 0)
         surplus = min(have, max(-lacks[reward.address], 0)) if reward.address in lacks else have
-        if surplus >= DUST:
+        # A little too much of one side, or of a reward beside the main one, is dearer to sell than to leave.
+        spare = reward.address in lacks or have < max(worth.values())
+        if surplus >= max(DUST, dear if spare else 0):
             yield from _spread(holding, reward, have, surplus, lacks)
 
 

@@ -222,10 +222,10 @@ def test_joining_brings_what_was_put_in(joinings):
 
 
 def test_joining_at_a_price_that_is_off_is_refused(joinings):
-    """One side pushed by 5 %, or 5 % more asked for than agreed: neither goes through with 1 % allowed."""
+    """Thrice as much of one side, or 5 % more asked for than agreed: neither goes through with 1 % allowed."""
     for joining in joinings:
         have = joining.amounts(1_000)
-        have[joining.basket.parts[0].address] = have[joining.basket.parts[0].address] * 105 // 100
+        have[joining.basket.parts[0].address] = have[joining.basket.parts[0].address] * 3
         joining.deal(have)
         tokens = [joining.basket.token.address]
         better = 100 if len(joining.basket.parts) > 1 else 105

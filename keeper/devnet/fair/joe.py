@@ -12,6 +12,7 @@ from keeper.devnet.market import EMISSION_USD_PER_YEAR, PRICES, YEAR
 from keeper.devnet.stocks import open_pool, per_step, stake_all, units
 from keeper.domain.facts import Place
 from keeper.domain.money import Address
+from keeper.erc20 import TRANSFER
 
 __all__ = ["build", "stalls"]
 
@@ -23,6 +24,8 @@ _NOBODY: Final = Address("0x" + "0" * 40)
 _CUTS: Final = (200, 200, 100)
 #: Part of the boosted pool's JOE for holders of veJOE, basis points.
 _VE_BPS: Final = 4_000
+#: Fee of each deposit for the exchange's income, of 10**18.
+_STABLE_FEE: Final = 10**16
 
 
 def build(yard: Yard) -> Mapping[str, Address]:
@@ -57,7 +60,8 @@ def build(yard: Yard) -> Mapping[str, Address]:
     stake_all(yard, dai, v2, 10**18, "deposit", 0)
     stake_all(yard, uni, v3, units(yard, "UNI", 1), "deposit", 0)
     stake_all(yard, sushi, boosted, 10**18, "deposit", 0)
-    named = {"joe": joe, "joe_v2": v2, "joe_v3": v3, "joe_boosted": boosted, "ve_joe": ve_joe}
+    stable = _stable(yard, joe)
+    named = {"stable_joe": stable, "joe": joe, "joe_v2": v2, "joe_v3": v3, "joe_boosted": boosted, "ve_joe": ve_joe}
     return {name: contract.address for name, contract in named.items()} | {"joe_owner": yard.account}
 
 
@@ -71,14 +75,35 @@ def _rewarder(yard: Yard, symbol: str, staked: Contract, chef: Contract) -> Cont
     return rewarder
 
 
+def _stable(yard: Yard, joe: Contract) -> Contract:
+    """Stake JOE for USDC, with a fee on each deposit; the family's account has what it will pay."""
+    usdc = yard.token("USDC")
+    stable = yard.deploy(_JOE + "StableJoeStaking.sol/StableJoeStaking.json")
+    stable.send("initialize", usdc, joe, yard.account, _STABLE_FEE)
+    stake_all(yard, joe, stable, 10**18, "deposit")
+    yard.deal(usdc, yard.account, EMISSION_USD_PER_YEAR * 10**6)
+    return stable
+
+
 def stalls(ground: Ground) -> Sequence[Stall]:
-    """One pool of each chef."""
+    """One pool of each chef, and JOE staked for the exchange's income."""
+    income = TRANSFER.encode(ground["stable_joe"], EMISSION_USD_PER_YEAR * 10**6 // 365)
+    stable = Stall(
+        ground.position("stable-joe", "stable-joe-staking", ground["stable_joe"], None, ground.v2),
+        _PROVEN,
+        {ground["joe"]: "1"},
+        Place("stable-joe-staking", "sJOE", ground["stable_joe"]),
+        stir=((ground["joe_owner"], ground["usdc"], income),),
+    )
     return [
-        Stall(
-            ground.position(name, "trader-joe", ground[chef], {"pid": 0}, ground.v2),
-            _PROVEN,
-            {ground["joe"]: "1"},
-            Place("trader-joe", chef, ground[chef]),
-        )
-        for name, chef in (("joe-v2", "joe_v2"), ("joe-v3", "joe_v3"), ("joe-boosted", "joe_boosted"))
+        stable,
+        *(
+            Stall(
+                ground.position(name, "trader-joe", ground[chef], {"pid": 0}, ground.v2),
+                _PROVEN,
+                {ground["joe"]: "1"},
+                Place("trader-joe", chef, ground[chef]),
+            )
+            for name, chef in (("joe-v2", "joe_v2"), ("joe-v3", "joe_v3"), ("joe-boosted", "joe_boosted"))
+        ),
     ]

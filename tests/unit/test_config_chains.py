@@ -11,8 +11,10 @@ import pytest
 
 from keeper.abi import checksum
 from keeper.config.chains import REQUIRED, merge, missing_facts, shipped
+from keeper.config.loader import load
 from keeper.config.models import ChainConfig
 from keeper.config.packaged import chain_names, locate
+from keeper.config.plugins import installed_catalogue
 
 #: Our names and viem's.
 VIEM = {
@@ -151,3 +153,36 @@ def number(text: str, pattern: str) -> int:
     found = re.search(pattern, text)
     assert found, pattern
     return int(found[1].replace("_", ""))
+
+
+@pytest.mark.parametrize("name", sorted(VIEM))
+def test_exchanges_and_places_are_of_kinds_that_keeper_brings(name: str) -> None:
+    """With keys of theirs, and with everything that a position found there needs and the place alone can know."""
+    facts, catalogue = merge(name, ChainConfig()), installed_catalogue()
+
+    assert facts.exchanges
+    for exchange in facts.exchanges:
+        assert exchange.kind in catalogue.swaps
+        assert exchange.via or exchange.pools, "a reward is rarely paired with the stake itself"
+        assert exchange.router not in exchange.via
+    for token in {token for exchange in facts.exchanges for token in exchange.via}:
+        assert token in facts.feeds, f"what is sold over {token} needs its price"
+    for place in facts.places:
+        assert place.protocol in catalogue.protocols, place.name
+        assert place.params.keys() <= catalogue.protocols[place.protocol].keys(), place.name
+    names = [place.name for place in facts.places]
+    assert len(set(names)) == len(names), "people tell places by their names"
+
+
+@pytest.mark.parametrize("name", sorted(VIEM))
+def test_the_shipped_file_passes_the_checks_of_a_config(name: str, tmp_path: Path) -> None:
+    """A person may copy any table of it into keeper.toml."""
+    shipped_text = locate("chains", f"{name}.toml").read_text()
+    head, *tables = re.split(r"^(?=\[)", shipped_text, flags=re.MULTILINE)
+    own = "".join(re.sub(r"^(\[+)", rf"\1chains.{name}.", table, count=1) for table in tables)
+    file = tmp_path / "keeper.toml"
+    file.write_text(f'[chains.{name}]\nrpc = ["http://127.0.0.1:1"]\n{head}\n{own}')
+
+    found = load([file], {}, catalogue=installed_catalogue(), dotenv=None).chain_facts(name)
+
+    assert found == merge(name, ChainConfig())

@@ -9,6 +9,7 @@ from pathlib import Path
 from keeper.app import App, Mode, open_app
 from keeper.config.loader import load
 from keeper.config.plugins import installed_catalogue
+from keeper.devnet.market import BLOCK_SECONDS
 from keeper.devnet.settings import world_config, write_farmer_key
 from keeper.domain.events import Event
 
@@ -42,6 +43,31 @@ def write_config(world, folder: Path, *, extra: str = "", state: Path | None = N
 def open_local(config: Path, *, mode: Mode = Mode.LIVE, events=None, **kwargs) -> App:
     loaded = load([config], env={}, catalogue=installed_catalogue(), dotenv=None)
     return open_app(loaded, mode=mode, events=events or Recorder(), **kwargs)
+
+
+WEEK = 7 * 86_400
+
+#: The first week of a world, nearly over: its beginning (genesis, and the time then), and the chain.
+_kept: dict[str, object] = {}
+
+
+def a_week(world) -> None:
+    """Let the first week of a fresh world pass: five hundred blocks, mined once in a test process and then loaded.
+
+    The last blocks are mined in each, because a node tells of the fees of its own blocks only.
+    """
+    assert world.block_number - world.genesis_block < 3, "only of a fresh world the first week can be loaded"
+    if not _kept:
+        genesis = (world.genesis_block, world.genesis_time)
+        over = world.now + WEEK
+        world.advance(WEEK - 40 * BLOCK_SECONDS)
+        _kept.update(genesis=genesis, over=over, state=world.node.rpc("anvil_dumpState"))
+    else:
+        world.node.rpc("anvil_loadState", _kept["state"])
+        world.node.rpc("anvil_setNextBlockBaseFeePerGas", "0x7")  # what that of empty blocks has fallen to
+        for name, value in zip(("genesis_block", "genesis_time"), _kept["genesis"], strict=True):
+            object.__setattr__(world, name, value)
+    world.advance(_kept["over"] - world.now)
 
 
 def pass_time(world, seconds: int) -> None:

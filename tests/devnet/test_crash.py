@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from app_kit import nonce, open_local, principal, sent_by, write_config
+from app_kit import a_week, nonce, open_local, principal, sent_by, write_config
 
 from keeper.domain.decision import Verdict
 from keeper.domain.harvest import HarvestState
@@ -42,7 +42,7 @@ CASES = [("opened", 1), ("recorded", 1), *((point, leg) for point in POINTS for 
 def test_killed_at_any_point_the_next_start_finishes_the_compound_once(
     fresh_world, tmp_path, monkeypatch, point, count
 ):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     config = write_config(fresh_world, tmp_path)
     farmer = fresh_world.farmer.address
     start, first = fresh_world.block_number, nonce(fresh_world, farmer)
@@ -74,7 +74,7 @@ def test_killed_at_any_point_the_next_start_finishes_the_compound_once(
 
 def test_an_open_compound_waits_for_prices_and_then_goes_on_by_new_ones(fresh_world, tmp_path, monkeypatch):
     """Killed after the claim; meanwhile the feed contradicts the pool, and later both agree on another price."""
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     config = write_config(fresh_world, tmp_path)
     farmer = fresh_world.farmer.address
     kill_at(monkeypatch, "confirmed", 1)
@@ -104,7 +104,7 @@ def test_two_keepers_never_share_an_account(fresh_world, tmp_path):
 
 
 def test_a_simulation_that_reverts_blocks_before_anything_is_sent(fresh_world, tmp_path):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     config = write_config(fresh_world, tmp_path)
     config.write_text(config.read_text().replace('id = "usdc-aave"', 'id = "usdc-aave"\nmax_slippage = 1'))
     first = nonce(fresh_world, fresh_world.farmer.address)

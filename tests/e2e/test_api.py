@@ -15,7 +15,7 @@ from keeper.domain.decision import Verdict
 from keeper.domain.harvest import HarvestState
 from keeper.store import open_store
 
-pytestmark = pytest.mark.devnet
+pytestmark = [pytest.mark.devnet, pytest.mark.slow]
 
 DAY = 86_400
 POSITIONS = ("uni-farm", "sushi-chef", "usdc-aave")

@@ -74,6 +74,7 @@ def test_the_page_shows_what_it_promises_and_nothing_of_one_machine():
 
 
 @pytest.mark.devnet
+@pytest.mark.slow
 def test_the_day_begins_with_a_liar_and_survives_kill_9(tmp_path):
     with Place(tmp_path) as place:
         day = bad_day.Day(place)

@@ -11,7 +11,7 @@ import sys
 from contextlib import closing
 
 import pytest
-from app_kit import nonce, write_config
+from app_kit import a_week, nonce, write_config
 from chain_kit import Proxy
 from cli_kit import Line, environment, wait_for
 
@@ -28,7 +28,7 @@ def origin(fresh_world):
 
 @pytest.fixture
 def line(fresh_world, origin, tmp_path, capsys):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     config = write_config(fresh_world, tmp_path)
     config.write_text(config.read_text().replace(fresh_world.rpc_url, origin.url))
     for file in (tmp_path / "keys").glob("*.password"):

@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 
 import pytest
-from app_kit import nonce, open_local, principal, sent_by, transfers, write_config
+from app_kit import a_week, nonce, open_local, principal, sent_by, transfers, write_config
 from cli_kit import Line, Process, wait_for
 
 pytestmark = pytest.mark.devnet
@@ -16,7 +16,7 @@ DAY = 86_400
 
 @pytest.fixture
 def line(fresh_world, tmp_path, capsys):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     return Line(write_config(fresh_world, tmp_path), capsys)
 
 

@@ -9,8 +9,8 @@ from tests.faults.schedule import KINDS, schedule
 
 pytestmark = pytest.mark.devnet
 
-#: Chosen by being the first ones.
-SAMPLE = range(1, 26)
+#: Chosen by being the first ones; each takes seconds, and ``make faults`` runs hundreds.
+SAMPLE = range(1, 13)
 
 
 @pytest.mark.parametrize("seed", SAMPLE)

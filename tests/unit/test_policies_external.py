@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -358,22 +359,24 @@ def test_a_hang_is_ended_after_three_deadlines(make, tmp_path):
     assert len(heard.named(EventName.POLICY_FAILED)) == 1
 
 
-def test_a_late_answer_is_skipped_and_never_taken_for_another(make):
+def test_a_late_answer_is_skipped_and_never_taken_for_another(make, tmp_path):
     policy = make(
-        """
+        f"""
         import json, sys, time
         for line in sys.stdin:
             asked = json.loads(line)
-            if asked["id"] == 2:
-                time.sleep(0.9)
-            print(json.dumps({"id": asked["id"], "harvest": asked["id"] == 2}), flush=True)
+            while asked["id"] == 2 and not os.path.exists({str(tmp_path / "late")!r}):
+                time.sleep(0.01)
+            print(json.dumps({{"id": asked["id"], "harvest": asked["id"] == 2}}), flush=True)
         """,
-        timeout=0.6,
+        timeout=20.0,
     )
     assert policy.judge(SCENE, "farm").code is ReasonCode.POLICY_WAITS  # and it has started
 
-    failed(policy.judge(SCENE, "farm"), "gave no answer")
-    time.sleep(0.5)
+    patient, policy._spec = policy._spec, replace(policy._spec, timeout_seconds=0.3)
+    failed(policy.judge(SCENE, "farm"), "gave no answer within 0.3 seconds")
+    (tmp_path / "late").touch()
+    policy._spec = patient
     answer = policy.judge(SCENE, "farm")
 
     assert (answer.harvest, answer.code) == (False, ReasonCode.POLICY_WAITS)
@@ -486,9 +489,12 @@ def test_while_it_rests_nobody_waits_for_it(make):
         policy.judge(SCENE, "farm")
         clock.seconds += 5
 
-    begun = time.monotonic()
-    failed(policy.judge(SCENE, "farm"), "ended with status 1", "started again in 55 s")
-    assert time.monotonic() - begun < 0.05
+    took = []
+    for _ in range(20):  # a busy machine may hold up one, hardly all
+        begun = time.monotonic()
+        failed(policy.judge(SCENE, "farm"), "ended with status 1", "started again in 55 s")
+        took.append(time.monotonic() - begun)
+    assert min(took) < 0.05
 
 
 def test_a_good_answer_between_does_not_make_it_start_more_often(make, tmp_path):

@@ -81,6 +81,7 @@ def test_a_pattern_that_cannot_run_says_why():
 
 
 @pytest.mark.devnet
+@pytest.mark.slow
 def test_a_sample_live():
     """Two faults, keeper and the most usual pattern: the second is not told apart from the first by luck."""
     wanted = [pattern for pattern in PATTERNS if pattern.name in ("tenacity", "keeper")]

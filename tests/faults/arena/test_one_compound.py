@@ -14,7 +14,7 @@ from keeper.errors import KeeperError
 from tests.faults.arena.stage import Arena
 from tests.faults.arena.subjects import Keeper
 
-pytestmark = pytest.mark.devnet
+pytestmark = [pytest.mark.devnet, pytest.mark.slow]
 
 
 class Silent:

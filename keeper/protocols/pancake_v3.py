@@ -59,7 +59,7 @@ _PRECISION: Final = 10**12
 _KIND: Final = "a MasterChefV3"
 
 #: Gas of a compound on real code: harvest, collect, three swaps, approvals, increase.
-_GAS: Final = 1_050_000
+_GAS: Final = 970_000
 
 
 class PancakeV3:

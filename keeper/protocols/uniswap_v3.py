@@ -41,7 +41,7 @@ __all__ = ["UniswapV3"]
 _KIND: Final = "a Uniswap V3 position manager"
 
 #: Gas of a compound on real code: collect, approve, swap, two approvals, increase.
-_GAS: Final = 620_000
+_GAS: Final = 400_000
 
 
 class UniswapV3:

@@ -57,7 +57,7 @@ CLAIM: Final = Fn("claimReward(address,address,uint256)", "uint256")
 _KIND: Final = "a UniswapV3Staker"
 
 #: Gas of a compound on real code: out, claim, in, two swaps, two approvals, increase.
-_GAS: Final = 900_000
+_GAS: Final = 820_000
 
 #: Seconds before the end in which an NFT is not put back: it might come too late, and would earn next to nothing.
 _TOO_LATE: Final = 900

@@ -14,7 +14,22 @@ from keeper.domain.money import WAD, Address
 from keeper.prices.uniswap_v3_range import range_value
 from keeper.ranges import MAX_TICK, amounts_for_liquidity, liquidity_for_amounts, sqrt_price_of, sqrt_ratio_at_tick
 
-__all__ = ["FEE_PPM", "SPACING", "V4", "PoolV4", "deploy_v4", "give_and_allow", "mint", "open_pool", "v4_at", "waves"]
+__all__ = [
+    "FEE_PPM",
+    "MINT",
+    "MINT_AND_SETTLE",
+    "NO_HOOKS",
+    "PERMIT2",
+    "SPACING",
+    "V4",
+    "PoolV4",
+    "deploy_v4",
+    "give_and_allow",
+    "mint",
+    "open_pool",
+    "v4_at",
+    "waves",
+]
 
 _CORE: Final = "@uniswap/v4-core/out"
 _PERIPHERY: Final = "@uniswap/v4-periphery/foundry-out"
@@ -48,8 +63,8 @@ _MOST: Final = 2**128 - 1
 _SWAP: Final = Fn("swap((address,address,uint24,int24,address),(bool,int256,uint160),(bool,bool),bytes)")
 
 #: Actions of the position manager.
-_MINT_AND_SETTLE: Final = bytes([0x02, 0x0D])
-_MINT: Final = (
+MINT_AND_SETTLE: Final = bytes([0x02, 0x0D])
+MINT: Final = (
     "(address,address,uint24,int24,address)",
     *("int24", "int24", "uint256", "uint128", "uint128", "address", "bytes"),
 )
@@ -148,7 +163,7 @@ def mint(v4: V4, hands: Hands, pool: PoolV4, who: Address, ticks: tuple[int, int
     )
     settle = encode(("address", "address"), pool.tokens)
     v4.positions.send(
-        "modifyLiquidities", encode(("bytes", "bytes[]"), (_MINT_AND_SETTLE, [wanted, settle])), _NEVER, sender=who
+        "modifyLiquidities", encode(("bytes", "bytes[]"), (MINT_AND_SETTLE, [wanted, settle])), _NEVER, sender=who
     )
     for token in pool.tokens:
         hands.deployer.send({"to": PERMIT2, "data": "0x" + _ALLOW.encode(token, v4.positions.address, 0, 0).hex()}, who)

@@ -28,6 +28,7 @@ from keeper.engine.outlook import MEMORY_SECONDS, Outlook
 from keeper.engine.pause import stop_of
 from keeper.engine.resolve import with_params
 from keeper.errors import ConfigError
+from keeper.outside import Outside, open_outside
 from keeper.ports import Chain, EventSink, KeySigner, Permission, PriceSpec, Signer, Submitter
 from keeper.strategy.policies import DEFAULT
 from keeper.strategy.verdicts import LivePolicy
@@ -133,6 +134,7 @@ class _Builder:
         self.leases: Leases | None = None
         self.policies: Mapping[str, LivePolicy] = {}
         self.base = BaseCurrency(_base_feed(loaded))
+        self.outside = Outside()
 
     def build(self) -> Wired:
         from keeper.store import forget, open_store
@@ -147,6 +149,10 @@ class _Builder:
         self.policies = self._policies()
         keys = self._keys() if self.mode is Mode.LIVE else {}
         positions = self.loaded.positions({name: key.address for name, key in keys.items()})
+        self.outside = open_outside(
+            self.loaded, plugins, positions, self.clock, self.events, self.resources, keep_secret=self.keep_secret
+        )
+        plugins = self.outside.furnished(plugins)
         contexts = {}
         for name in dict.fromkeys(p.chain for p in positions):
             contexts[name] = self._context(name, plugins, store, positions, keys)
@@ -189,7 +195,12 @@ class _Builder:
             base=self.base,
             history_seconds=settings.keeper.history,
             price_specs=self._price_specs(name),
-            price_rules=PriceRules(settings.prices.min_sources, settings.prices.max_deviation_bps),
+            price_rules=PriceRules(
+                settings.prices.min_sources,
+                settings.prices.max_deviation_bps,
+                settings.prices.sanity.max_deviation if settings.prices.sanity else 0,
+            ),
+            outside_price=self.outside.price,
             limits=limits,
             store=store,
             clock=self.clock,

@@ -39,6 +39,9 @@ TYPES = {
     "PerYear": 'number in quotes, e.g. "1.0"',
     "tuple[Text, ...]": "array of texts",
     "ErrorsConfig": "table, see below",
+    "RpcUrl": "http(s) address",
+    "dict[Text, Text]": "table of texts",
+    "SanityConfig": "table, see below",
     "tuple[RpcUrl, ...]": "array of http(s) addresses",
     "tuple[NodeWords, ...]": "array of texts",
     "tuple[HexAddress, ...]": "array of addresses",
@@ -58,6 +61,7 @@ TABLES = (
     ("[signers.NAME], a raw key", models.EnvKeySigner),
     ("[signers.NAME], watched", models.WatchSigner),
     ("[prices]", models.PricesConfig),
+    ("[prices.sanity]", models.SanityConfig),
     ("[[prices.tokens]]", models.PriceTokenConfig),
     ("[limits]", models.LimitsConfig),
     ("[web]", models.WebConfig),
@@ -97,6 +101,10 @@ files; environment; command line. Tables merge key by key, arrays (`rpc`, `[[pos
 A token's sources are the chain's trusted Chainlink feed (unless the token's own block names a `chainlink` source) and
 the sources of its `[[prices.tokens]]` block; `min_sources` of them must agree within `max_deviation_bps`.
 
+`[prices.sanity]` asks DefiLlama or CoinGecko as well, in the background. What it says is no source: it makes no price
+count. But a token whose agreed price is farther from it than its `max_deviation` has no price, and the positions that
+need it wait and name both numbers. While the service cannot be reached nothing changes; that is told once.
+
 ## Where transactions go
 
 - `submit = "public"`: to every endpoint of `rpc` at once; one that takes them is enough, a dead one delays nothing.
@@ -108,6 +116,13 @@ the sources of its `[[prices.tokens]]` block; `min_sources` of them must agree w
 What a node answers instead of a hash is looked up by its words, in `[chains.NAME.errors]` and then in keeper's own
 table; within each, `maybe` before `known` before `nonce_used` before `refused`. Words that stand in neither mean
 `maybe`: the same bytes are sent again, and the nonce is given to nothing else.
+
+## Where rewards are sold
+
+A position's `route` names its exchange, and only that one is used. An array of routes (`[[positions.route]]`) offers
+several: each harvest is quoted on all of them, and the one that brings most after gas is taken. Without `route`, the
+chain's exchanges are offered: those of `[[chains.NAME.exchanges]]`, then those of the shipped file. A key may call no
+router but these.
 
 ## When to compound, and what becomes of a harvest
 

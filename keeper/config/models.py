@@ -17,6 +17,7 @@ from keeper.config.fields import (
     Listen,
     NamedPath,
     NativeWei,
+    RpcUrl,
     Seconds,
     Text,
     Usd,
@@ -54,6 +55,7 @@ __all__ = [
     "PricesConfig",
     "ReportConfig",
     "RouteConfig",
+    "SanityConfig",
     "Settings",
     "SignerConfig",
     "StrategyConfig",
@@ -148,6 +150,27 @@ class PriceTokenConfig(Table):
     )
 
 
+class SanityConfig(Table):
+    """``[prices.sanity]``: prices from the web that agreed prices must not be far from; they count as no source."""
+
+    kind: Literal["defillama", "coingecko"] = Field(description="Which service: its form of questions and answers.")
+    max_deviation: Bps = Field(
+        written("10%"), ge=10, le=9_000, description="A token priced farther from the web's price has none."
+    )
+    poll: Seconds = Field(written("10m"), ge=30, le=86_400, description="Time between two looks.")
+    url: RpcUrl | None = Field(
+        None, description="Another address of the service; `$NAME` is filled in, where the key is part of it."
+    )
+    key_env: Text | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Name of the environment variable with the key, where one is sent along (CoinGecko).",
+    )
+    networks: dict[Text, Text] = Field(
+        {}, description="What the service calls a chain, by chain name; the usual chains are known."
+    )
+
+
 class PricesConfig(Table):
     """``[prices]``: when a price may be believed."""
 
@@ -156,6 +179,7 @@ class PricesConfig(Table):
     tokens: Annotated[tuple[PriceTokenConfig, ...], BeforeValidator(as_tuple)] = Field(
         (), description="Sources by token."
     )
+    sanity: SanityConfig | None = Field(None, description="Prices from the web to check by.")
 
 
 class LimitsConfig(Table):

@@ -42,6 +42,7 @@ _INSIDE: Final[Mapping[Path, type[models.Table]]] = MappingProxyType(
         ("chains", "*", "errors"): models.ErrorsConfig,
         ("chains", "*", "feeds", "*"): models.FeedConfig,
         ("prices", "tokens", "*"): models.PriceTokenConfig,
+        ("prices", "sanity"): models.SanityConfig,
         ("policies", "*"): models.PolicyConfig,
         ("batches", "*"): models.BatchConfig,
         ("chains", "*", "exchanges", "*"): models.ExchangeConfig,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time
-from typing import Any
+from typing import Any, Final
 
 from keeper.config import models
 from keeper.config.chains import FACT_KEYS, shipped
@@ -18,6 +18,10 @@ __all__ = ["DEFAULT", "Row", "rows", "toml"]
 
 #: Origin of values that nothing set.
 DEFAULT = "default"
+
+
+#: Keys whose web address may hold a key of the owner's.
+_ADDRESSES: Final = frozenset({"url", "proofs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ def _given(loaded: Loaded, place: Path, value: Any) -> Iterator[Row]:
             yield from _raw(loaded, (*place, index))
     else:
         shown = value.isoformat() if isinstance(value, (date, time)) else value
+        if place[-1] in _ADDRESSES and isinstance(value, str) and "://" in value:
+            shown = mask_url(value)
         yield Row(dotted(place), shown, loaded.layers.origin(place))
 
 

@@ -66,6 +66,7 @@ class EventName(StrEnum):
     BALANCE_READ = "balance.read"
     RUNWAY_LOW = "runway.low"
     RACE_FAILED = "race.failed"
+    OUTSIDE_FAILED = "outside.failed"
 
 
 @dataclass(frozen=True, slots=True)

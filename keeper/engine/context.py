@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from keeper.domain.events import Event, EventName, Level
-from keeper.domain.money import NO_USD, Address, UsdWad
+from keeper.domain.money import NO_USD, Address, Token, UsdWad
 from keeper.domain.position import Position
+from keeper.domain.valuation import Quote
 from keeper.engine.base_currency import BaseCurrency
 from keeper.engine.outlook import Outlook
 from keeper.ports import (
@@ -83,6 +84,8 @@ class PriceRules:
 
     min_sources: int = 2
     max_deviation_bps: int = 200
+    #: How far an agreed price may be from what the web says, where that is asked.
+    sanity_bps: int = 1_000
 
 
 def halt_key(chain: str, owner: Address) -> str:
@@ -112,6 +115,11 @@ def ask_key(what: str, intent_id: str) -> str:
 
 def no_checkpoint(_: str) -> None:
     """Do nothing at a named point of the way; tests put a kill here."""
+
+
+def no_outside_price(_: Token) -> Quote | None:
+    """Know of no price outside the chain."""
+    return None
 
 
 #: Five dollars.
@@ -147,6 +155,8 @@ class ChainContext:
     policy: str = ""
     #: Batches by the name the config uses.
     batches: Mapping[str, BatchTerms] = field(default_factory=dict)
+    #: What the web says a token is worth, where that is asked and fresh; never waits.
+    outside_price: Callable[[Token], Quote | None] = no_outside_price
     #: The currency that people are told amounts in; one for all chains.
     base: BaseCurrency = field(default_factory=BaseCurrency)
     #: Seconds for which samples and prices of gas are kept.

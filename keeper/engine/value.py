@@ -11,7 +11,7 @@ from keeper.engine.book import Book, Holding, PricedToken, Sale
 from keeper.engine.context import ChainContext
 from keeper.engine.observe import Sighting
 from keeper.errors import PriceUnavailable, ReadFailed
-from keeper.strategy.prices import agree
+from keeper.strategy.prices import agree, bounded
 
 __all__ = ["PriceBoard", "oracle_rate", "price_board", "valuation"]
 
@@ -52,7 +52,7 @@ def _price(
         except ReadFailed as error:
             problems.append(PriceProblem(priced.token, "missing", f"{spec.kind}: {error}"))
     rules = context.price_rules
-    return agree(
+    agreed = agree(
         priced.token,
         quotes,
         problems,
@@ -60,6 +60,9 @@ def _price(
         max_deviation_bps=rules.max_deviation_bps,
         derived=priced.derived,
     )
+    if isinstance(agreed, PriceProblem):
+        return agreed
+    return bounded(agreed, context.outside_price(priced.token), max_deviation_bps=rules.sanity_bps)
 
 
 def valuation(

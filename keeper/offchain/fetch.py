@@ -52,7 +52,7 @@ def get_json(
         body = _from_file(Path(source), max_bytes)
     try:
         found = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise Unfetched(f"{shown(source)} answers no JSON ({type(error).__name__})") from error
     if _deeper(found, _DEEPEST):
         raise Unfetched(f"{shown(source)} answers JSON nested deeper than {_DEEPEST}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keeper.domain.money import BPS, Token, UsdWad, usd_decimal
+from keeper.domain.money import BPS, Token, UsdWad, usd_decimal, usd_text
 from keeper.domain.valuation import PriceProblem, Quote, TokenPrice
 
-__all__ = ["agree"]
+__all__ = ["agree", "bounded"]
 
 
 def agree(
@@ -46,6 +46,29 @@ def agree(
             f"{max_deviation_bps}; keeper waits until they agree",
         )
     return TokenPrice(token, UsdWad(low), UsdWad(high), tuple(quotes))
+
+
+def bounded(price: TokenPrice, outside: Quote | None, *, max_deviation_bps: int) -> TokenPrice | PriceProblem:
+    """Refuse an agreed price that is far from what somebody outside says, if anybody says something.
+
+    Args:
+        price: what the sources agree on.
+        outside: a price that counts as no source; ``None`` where none is known, which changes nothing.
+        max_deviation_bps: how far either end of the agreed range may be from it, in basis points of it.
+    """
+    if outside is None or outside.usd <= 0:
+        return price
+    off = max(abs(price.low - outside.usd), abs(price.high - outside.usd)) * BPS // outside.usd
+    if off <= max_deviation_bps:
+        return price
+    return PriceProblem(
+        price.token,
+        "disagree",
+        f"{price.token.symbol} is {usd_text(price.mid)} by the configured sources but {usd_text(outside.usd)} by "
+        f"{outside.source}: "
+        f"{off} basis points apart, more than {max_deviation_bps} (prices.sanity.max_deviation); keeper waits until "
+        "they agree",
+    )
 
 
 def _too_few(token: Token, have: int, needed: int, problems: Sequence[PriceProblem]) -> PriceProblem:

@@ -33,7 +33,7 @@ def test_every_key_is_documented() -> None:
     page = generator().PAGE.read_text()
     tables = [*SECTIONS.values(), models.ChainConfig, models.FeedConfig, models.RouteConfig, models.PriceTokenConfig]
     tables += [models.KeystoreSigner, models.EnvKeySigner, models.WatchSigner, models.PositionConfig]
-    tables += [models.ExchangeConfig, models.PlaceConfig]
+    tables += [models.ExchangeConfig, models.PlaceConfig, models.SanityConfig]
     tables += [models.PolicyConfig, models.BatchConfig, models.PayoutConfig, models.GasTopUpConfig]
 
     for model in tables:

@@ -159,7 +159,7 @@ def mint(v4: V4, hands: Hands, pool: PoolV4, who: Address, ticks: tuple[int, int
         hands.deployer.send({"to": PERMIT2, "data": "0x" + allowed.hex()}, who)
     token_id: int = v4.positions.call("nextTokenId")
     wanted = encode(
-        _MINT, (pool.key, *ticks, liquidity_for_amounts(pool.sqrt_price, *ends, amounts), _MOST, _MOST, who, b"")
+        MINT, (pool.key, *ticks, liquidity_for_amounts(pool.sqrt_price, *ends, amounts), _MOST, _MOST, who, b"")
     )
     settle = encode(("address", "address"), pool.tokens)
     v4.positions.send(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from keeper.domain.facts import Place
 from keeper.domain.money import Address, UsdWad
-from keeper.engine.discover import Findings, confirm, find, prices_of
+from keeper.domain.spec import PriceSpec
+from keeper.engine.discover import Findings, Pair, confirm, find, pairs_of, prices_of
 from keeper.errors import ConfigError, KeeperError
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ __all__ = ["Discovery", "Search", "configured_as", "search"]
 
 #: Protocols whose shares are ERC-20 tokens minted to their holder: by its logs such a vault gives itself away.
 _SHARES: Final = ("beefy", "yearn-v3", "yearn-v2", "erc4626")
+
+#: How an LP token is valued where the config does not say.
+_PAIR_PRICE: Final = PriceSpec("uniswap-v2-lp", MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +96,27 @@ def _search(
     loaded: Loaded, chain: EvmChain, block: BlockRef, plugins: Plugins, findings: Findings, owner: Address, said: str
 ) -> Search:
     name = chain.facts.name
+    staked = [one.staked.token for one in findings.found]
+    pairs = pairs_of(chain, block, staked)
     specs = {token: given for (where, token), given in loaded.price_specs().items() if where == name}
-    prices = prices_of(chain, block, plugins.prices, specs, [one.staked.token for one in findings.found])
+    specs = {token: (_PAIR_PRICE,) for token, pair in pairs.items() if not pair.stable} | specs
+    sides = [side for pair in pairs.values() for side in pair.sides]
+    prices = prices_of(chain, block, plugins.prices, specs, [*staked, *sides])
     discoveries = tuple(
-        Discovery(one, _worth(one, prices), configured_as(loaded, name, one, owner, _params(plugins, one)))
+        Discovery(
+            _named(one, pairs), _worth(one, prices), configured_as(loaded, name, one, owner, _params(plugins, one))
+        )
         for one in findings.found
     )
     return Search(name, block, discoveries, findings.problems, findings.unsearched, said)
+
+
+def _named(found: Found, pairs: Mapping[Address, Pair]) -> Found:
+    """Say which pair an LP token is of: their tickers are all the same."""
+    pair = pairs.get(found.staked.token.address)
+    if pair is None or pair.name in found.label:
+        return found
+    return replace(found, label=f"{found.label or found.staked.token.symbol} ({pair.name})")
 
 
 def _worth(found: Found, prices: Mapping[Address, UsdWad]) -> UsdWad | None:

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from keeper.abi import Fn
 from keeper.domain.block import BlockRef
 from keeper.domain.facts import Place
 from keeper.domain.money import Address, Token, UsdWad
 from keeper.domain.position import Position
+from keeper.domain.valuation import Quote, TokenPrice
 from keeper.engine.converse import converse
+from keeper.erc20 import TOKEN0, TOKEN1, ask_tokens, optional
 from keeper.errors import ConfigError, KeeperError
 from keeper.ports import Chain, Discovers, Found, PriceSource, PriceSpec, ProtocolAdapter, Questions
 
-__all__ = ["Findings", "confirm", "find", "prices_of"]
+__all__ = ["Findings", "Pair", "confirm", "find", "pairs_of", "prices_of"]
 
 #: What the positions under question are called while their contracts are asked.
 _UNNAMED = "found"
+
+
+#: One unsigned word, whatever it means.
+_ANY_WORD: Final = Fn("word()", "uint256")
+#: Solidly's pairs say whether they hold tokens of one value; they are worth something else than a plain pair.
+_STABLE: Final = Fn("stable()", "bool")
+
+#: Rounds of pricing: plain tokens first, then what is made of them.
+_ROUNDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What an LP token is made of."""
+
+    sides: tuple[Token, Token]
+    #: Whether it follows another curve than Uniswap V2's.
+    stable: bool
+
+    @property
+    def name(self) -> str:
+        """For people: ``"WETH/USDC"``."""
+        return "/".join(side.symbol for side in self.sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +114,26 @@ def _position(chain: str, found: Found, owner: Address) -> Position:
     return Position(_UNNAMED, chain, found.place.protocol, owner, None, found.target, found.params)
 
 
+def pairs_of(chain: Chain, block: BlockRef, tokens: Iterable[Token]) -> dict[Address, Pair]:
+    """Find out which tokens are LP tokens of two others; whatever does not answer like one is none.
+
+    Raises:
+        Transient: when the chain cannot be read.
+    """
+    talks = {token.address: _pair(token) for token in dict.fromkeys(tokens)}
+    answers = converse(chain, block, talks)
+    return {address: pair for address, pair in answers.items() if isinstance(pair, Pair)}
+
+
+def _pair(token: Token) -> Questions[Pair | None]:
+    first, second, stable = yield [fn.read(token.address) for fn in (TOKEN0, TOKEN1, _STABLE)]
+    sides = [side for answer in (first, second) if 0 < (side := optional(_ANY_WORD, answer) or 0) < 2**160]
+    if len(sides) < len((first, second)):
+        return None
+    one, other = yield from ask_tokens(token.chain, [Address(f"0x{side:040x}") for side in sides])
+    return Pair((one, other), stable=optional(_ANY_WORD, stable) == 1)
+
+
 def prices_of(
     chain: Chain,
     block: BlockRef,
@@ -94,27 +141,36 @@ def prices_of(
     specs: Mapping[Address, Sequence[PriceSpec]],
     tokens: Iterable[Token],
 ) -> dict[Address, UsdWad]:
-    """Price tokens by their first source that needs no other price: good enough to show, not to decide by.
+    """Price tokens by their first source that can: good enough to show, not to decide by.
+
+    What needs the prices of other tokens (an LP token) comes after them.
 
     Raises:
         Transient: when the chain cannot be read.
     """
-    talks = {
-        (token.address, index): _price(sources[spec.kind], spec, token, block)
-        for token in dict.fromkeys(tokens)
-        for index, spec in enumerate(specs.get(token.address, ()))
-        if spec.kind in sources
-    }
-    prices: dict[Address, UsdWad] = {}
-    for (address, _), answer in sorted(converse(chain, block, talks).items(), key=lambda item: item[0]):
-        if answer is not None and not isinstance(answer, KeeperError):
-            prices.setdefault(address, answer)
-    return prices
+    left = list(dict.fromkeys(tokens))
+    known: dict[Address, TokenPrice] = {}
+    for _ in range(_ROUNDS):
+        talks = {
+            (token, index): _price(sources[spec.kind], spec, token, block, known)
+            for token in left
+            for index, spec in enumerate(specs.get(token.address, ()))
+            if spec.kind in sources
+        }
+        answers = converse(chain, block, talks)
+        for token, index in talks:
+            answer = answers[token, index]
+            if isinstance(answer, Quote) and token.address not in known:
+                known[token.address] = TokenPrice(token, answer.usd, answer.usd, (answer,))
+        left = [token for token in left if token.address not in known]
+    return {address: price.mid for address, price in known.items()}
 
 
-def _price(source: PriceSource, spec: PriceSpec, token: Token, block: BlockRef) -> Questions[UsdWad | None]:
+def _price(
+    source: PriceSource, spec: PriceSpec, token: Token, block: BlockRef, known: Mapping[Address, TokenPrice]
+) -> Questions[Quote | None]:
     facts = yield from source.resolve(spec, token)
-    if source.needs(spec, token, facts):
+    if not set(source.needs(spec, token, facts)) <= known.keys():
         return None
     results = yield source.reads(spec, token, facts)
-    return source.quote(spec, token, facts, results, block, {}).usd
+    return source.quote(spec, token, facts, results, block, known)

@@ -63,7 +63,16 @@ def test_the_three_positions_of_the_world_are_found_and_shown(fresh_world, line)
     shown = line("discover", FARMER.address)
 
     assert shown.code == 0, shown.err
-    for words in ("stake of UNI-V2", "pool 1", "USDC supplied", "50,000 USDC", "$50,000.00", "[[positions]]"):
+    for words in (
+        "stake of UNI-V2",
+        "pool 1",
+        "USDC supplied",
+        "50,000 USDC",
+        "$50,000.00",
+        "[[positions]]",
+        "(WETH/",
+        "SUSHI)",
+    ):
         assert words in shown.out
     document = line("discover", FARMER.address, "--chain", fresh_world.facts.name, "--json").json
     assert document["schema"] == "keeper.discover/1"
@@ -75,6 +84,7 @@ def test_the_three_positions_of_the_world_are_found_and_shown(fresh_world, line)
         assert entry["params"].items() <= position.params.items()
         assert {"pid", "asset"} & position.params.keys() == {"pid", "asset"} & entry["params"].keys()
         assert int(entry["staked"]["raw"]) > 0
+        assert 10_000 < float(entry["value_usd"]) < 10_000_000, "LP tokens are valued by their sides"
     assert document["written"] is None
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "amounts_for_liquidity",
     "fee_growth_inside",
     "fees_since",
+    "gap_bps",
     "liquidity_for_amounts",
     "mix_ppm",
     "next_sqrt_price",
@@ -82,6 +83,12 @@ def sqrt_price_of(value0: int, value1: int, unit0: int, unit1: int) -> int:
     ``value0`` and ``value1``: worth of a whole token, in anything; ``unit0``, ``unit1``: base units of one.
     """
     return isqrt((value0 * unit1 << 192) // (value1 * unit0))
+
+
+def gap_bps(sqrt_price: int, fair: int) -> int:
+    """Return how far a pool's price is off a fair one (``sqrt_price_of``), basis points of the lower of the two."""
+    low, high = sorted((sqrt_price * sqrt_price, fair * fair))
+    return (high - low) * _BPS // low
 
 
 def amount0_for(sqrt_a: int, sqrt_b: int, liquidity: int, *, up: bool = False) -> int:

@@ -20,6 +20,7 @@ from keeper.ranges import (
     amounts_for_liquidity,
     fee_growth_inside,
     fees_since,
+    gap_bps,
     liquidity_for_amounts,
     mix_ppm,
     next_sqrt_price,
@@ -228,3 +229,14 @@ def test_swap_within_a_range_is_constant_product_of_the_virtual_reserves(tick, l
     assert abs(bought - expected) <= expected // 10**6 + reserve_out // 10**9 + 2
     after = next_sqrt_price(price, liquidity, taxed, zero=zero)
     assert after <= price if zero else after >= price
+
+
+@given(tick=st.integers(-400_000, 400_000), off=st.integers(-2_000, 2_000))
+def test_gap_is_told_in_basis_points_of_the_lower_price(tick, off):
+    fair, price = sqrt_ratio_at_tick(tick), sqrt_ratio_at_tick(tick + off)  # a tick is a basis point, compounded
+
+    with localcontext() as context:
+        context.prec = 40
+        expected = (Decimal("1.0001") ** abs(off) - 1) * 10_000
+    assert abs(gap_bps(price, fair) - expected) <= 1
+    assert gap_bps(price, fair) == gap_bps(fair, price)

@@ -45,13 +45,16 @@ def build(yard: Yard) -> Mapping[str, Address]:
     open_pool(yard, egg)
     goose = yard.fake("DevGooseChef", egg, per_step(BLOCK_SECONDS, of=2))
     egg.send("setMinter", goose)
-    dai = yard.token("DAI")
-    goose.send("add", 100, dai, _FEE_BPS, 0)
+    usdc = yard.token("USDC")
+    goose.send("add", 100, usdc, _FEE_BPS, 0)
     goose.send("add", 100, uni, 0, LOCK_SECONDS)
-    uni_per_usd = units(yard, "UNI", 1)
-    for chef, first in ((bakery, bread), (goose, dai)):
-        stake_all(yard, first, chef, 10**18, "deposit", 0)
-        stake_all(yard, uni, chef, uni_per_usd, "deposit", 1)
+    for chef, pid, staked, per_usd in (
+        (bakery, 0, bread, 10**18),
+        (bakery, 1, uni, units(yard, "UNI", 1)),
+        (goose, 0, usdc, units(yard, "USDC", 1)),
+        (goose, 1, uni, units(yard, "UNI", 1)),
+    ):
+        stake_all(yard, staked, chef, per_usd, "deposit", pid)
     return {
         "bread": bread.address,
         "bakery": bakery.address,

@@ -1,4 +1,4 @@
-"""Trader Joe's three chefs and rewarders in their own code: JOE for DAI, UNI and SUSHI, a bonus in two of them."""
+"""Trader Joe's three chefs and rewarders in their own code: JOE for USDC, UNI and SUSHI, a bonus in two of them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def build(yard: Yard) -> Mapping[str, Address]:
         _JOE + "MasterChefJoeV2.sol/MasterChefJoeV2.json", joe, *[yard.account] * 3, rate, yard.now, *_CUTS
     )
     joe.send("transferOwnership", v2)
-    dai, uni, sushi = (yard.token(symbol) for symbol in ("DAI", "UNI", "SUSHI"))
-    v2.send("add", 100, dai, _rewarder(yard, "UNI", dai, v2))
+    usdc, uni, sushi = (yard.token(symbol) for symbol in ("USDC", "UNI", "SUSHI"))
+    v2.send("add", 100, usdc, _rewarder(yard, "UNI", usdc, v2))
     dummies = [yard.new_token(f"DUMMY{number}") for number in (1, 2)]
     for dummy in dummies:
         dummy.send("mint", yard.account, 10**18)
@@ -57,7 +57,7 @@ def build(yard: Yard) -> Mapping[str, Address]:
     for who, votes in ((yard.farmer, 1_000), (yard.whale, 2_000)):
         ve_joe.send("mint", who, votes * 10**18)
     ve_joe.send("setBoostedMasterChefJoe", boosted)
-    stake_all(yard, dai, v2, 10**18, "deposit", 0)
+    stake_all(yard, usdc, v2, units(yard, "USDC", 1), "deposit", 0)
     stake_all(yard, uni, v3, units(yard, "UNI", 1), "deposit", 0)
     stake_all(yard, sushi, boosted, 10**18, "deposit", 0)
     stable = _stable(yard, joe)

@@ -55,18 +55,18 @@ def _start_second(yard: Yard, second: Contract, dummy: Contract) -> None:
     dummy.send("mint", yard.account, 10**18)
     dummy.send("approve", second, 10**18)
     second.send("init", dummy, 10**18)
-    second.send("add", 1000, yard.token("DAI"), True)
+    second.send("add", 1000, yard.token("USDC"), True)
     second.send("add", 1000, yard.token("SUSHI"), False)
     for who in (yard.farmer, yard.whale):
         second.send("updateWhiteList", who, True)
 
 
 def _stake(yard: Yard, chef: Contract, second: Contract, cake: Contract) -> None:
-    uni, dai, sushi = (yard.token(symbol) for symbol in ("UNI", "DAI", "SUSHI"))
+    uni = yard.token("UNI")
     stake_all(yard, cake, chef, 10**18, "enterStaking")
     stake_all(yard, uni, chef, units(yard, "UNI", 1), "deposit", 1)
-    for pid, token in enumerate((dai, sushi)):
-        stake_all(yard, token, second, 10**18, "deposit", pid)
+    for pid, symbol in enumerate(("USDC", "SUSHI")):
+        stake_all(yard, yard.token(symbol), second, units(yard, symbol, 1), "deposit", pid)
     # The farmer has veCAKE.
     second.send("updateBoostMultiplier", yard.farmer, 0, 15 * 10**11)
 
@@ -89,7 +89,7 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     plans = (
         ("cake-pool", "pancake-masterchef", "pancake_chef", {"pid": 0, **_BLOCK}),
         ("pancake-uni", "pancake-masterchef", "pancake_chef", {"pid": 1, **_BLOCK}),
-        ("pancake-v2-dai", "pancake-masterchef-v2", "pancake_chef_v2", {"pid": 0, **_BLOCK}),
+        ("pancake-v2-usdc", "pancake-masterchef-v2", "pancake_chef_v2", {"pid": 0, **_BLOCK}),
         ("pancake-v2-special", "pancake-masterchef-v2", "pancake_chef_v2", {"pid": 1, **_BLOCK}),
         ("syrup-aave", "smart-chef", "smart_chef", _BLOCK),
         ("syrup-first", "smart-chef", "sous_chef", _BLOCK),

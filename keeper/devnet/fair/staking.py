@@ -21,13 +21,13 @@ _SKY_DAYS: Final = 200
 
 
 def build(yard: Yard) -> Mapping[str, Address]:
-    """Deploy a farm that pays the token it stakes (UNI), and one that pays SUSHI for DAI."""
-    uni, sushi, dai = (yard.token(symbol) for symbol in ("UNI", "SUSHI", "DAI"))
+    """Deploy a farm that pays the token it stakes (UNI), and one that pays SUSHI for USDC."""
+    uni, sushi, usdc = (yard.token(symbol) for symbol in ("UNI", "SUSHI", "USDC"))
     same = yard.deploy("@uniswap/liquidity-staker/build/StakingRewards.json", yard.account, uni, uni)
-    sky = yard.fake("DevSkyFarm", sushi, dai)
+    sky = yard.fake("DevSkyFarm", sushi, usdc)
     sky.send("setRewardsDuration", _SKY_DAYS * 86_400)
     stake_all(yard, uni, same, units(yard, "UNI", 1), "stake")
-    stake_all(yard, dai, sky, 10**18, "stake(uint256)")
+    stake_all(yard, usdc, sky, units(yard, "USDC", 1), "stake(uint256)")
     for farm, token, symbol, days in ((same, uni, "UNI", _UNISWAP_DAYS), (sky, sushi, "SUSHI", _SKY_DAYS)):
         reward = units(yard, symbol, EMISSION_USD_PER_YEAR * days * 86_400 // YEAR)
         yard.deal(token, farm, token.call("balanceOf", farm) + reward)

@@ -33,19 +33,19 @@ def build(yard: Yard) -> Mapping[str, Address]:
     second = yard.fake("DevMasterChefV2", first, token, 0)
     dummy.send("approve", second, 10**18)
     second.send("init", dummy)
-    dai, uni = yard.token("DAI"), yard.token("UNI")
-    second.send("add", 100, dai, _rewarder(yard, "AAVE", second))
+    usdc, uni = yard.token("USDC"), yard.token("UNI")
+    second.send("add", 100, usdc, _rewarder(yard, "AAVE", second))
     second.send("add", 100, uni, _NOBODY)
     per_year = units(yard, "UNI", EMISSION_USD_PER_YEAR)
     mini = yard.fake("DevMiniChef", uni)
     yard.deal(uni, mini, per_year)
     mini.send("setSushiPerSecond", per_year // YEAR)
     mini_rewarder = _rewarder(yard, "AAVE", mini)
-    mini.send("add", 100, dai, mini_rewarder)
+    mini.send("add", 100, usdc, mini_rewarder)
     for chef, pid, staked, per_usd in (
-        (second, 0, dai, 10**18),
+        (second, 0, usdc, units(yard, "USDC", 1)),
         (second, 1, uni, units(yard, "UNI", 1)),
-        (mini, 0, dai, 10**18),
+        (mini, 0, usdc, units(yard, "USDC", 1)),
     ):
         stake_all(yard, staked, chef, per_usd, "deposit", pid, to_self=True)
     named = {
@@ -71,9 +71,9 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     """All three pools."""
     block = {"block_time_ms": BLOCK_SECONDS * 1_000}
     plans: tuple[tuple[str, str, str, Mapping[str, str | int | bool]], ...] = (
-        ("sushi-v2-dai", "sushi-masterchef-v2", "sushi_v2", {"pid": 0, **block}),
+        ("sushi-v2-usdc", "sushi-masterchef-v2", "sushi_v2", {"pid": 0, **block}),
         ("sushi-v2-uni", "sushi-masterchef-v2", "sushi_v2", {"pid": 1, **block}),
-        ("minichef-dai", "minichef-v2", "mini", {"pid": 0}),
+        ("minichef-usdc", "minichef-v2", "mini", {"pid": 0}),
     )
     return [
         Stall(

@@ -43,6 +43,7 @@ __all__ = [
     "NFTS_LOOKED_AT",
     "OWNER_OF",
     "POSITIONS",
+    "SLOT0",
     "Looked",
     "Range",
     "amounts_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from app_kit import Recorder, nonce, open_local, principal, sent_by, transfers, write_config
+from app_kit import Recorder, a_week, nonce, open_local, principal, sent_by, transfers, write_config
 
 from keeper.domain.decision import ReasonCode, Verdict
 from keeper.domain.harvest import HarvestState
@@ -22,7 +22,7 @@ def config(fresh_world, tmp_path):
 
 @pytest.mark.parametrize("position", POSITIONS)
 def test_a_compound_raises_the_stake_by_what_the_ledger_says(fresh_world, config, position):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     farmer = fresh_world.farmer.address
     with open_local(config) as app:
         start, before, first = fresh_world.block_number, principal(app, position), nonce(fresh_world, farmer)
@@ -54,7 +54,7 @@ def test_a_compound_raises_the_stake_by_what_the_ledger_says(fresh_world, config
 
 
 def test_every_raw_transaction_on_chain_was_journaled_first(fresh_world, config):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     start = fresh_world.block_number
     with open_local(config) as app:
         harvest = app.compound("usdc-aave").harvest
@@ -63,7 +63,7 @@ def test_every_raw_transaction_on_chain_was_journaled_first(fresh_world, config)
 
 
 def test_right_after_a_compound_it_waits(fresh_world, config):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     with open_local(config) as app:
         assert app.compound("uni-farm").harvest is not None
         again = app.compound("uni-farm")
@@ -106,7 +106,7 @@ def test_force_harvests_before_the_threshold_and_says_so(fresh_world, config):
 
 
 def test_a_contradicted_price_blocks_and_says_which(fresh_world, config):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     fresh_world.set_price("UNI", 12 * 10**8)  # the pool says $8
     with open_local(config) as app:
         outcome = app.compound("uni-farm")
@@ -117,7 +117,7 @@ def test_a_contradicted_price_blocks_and_says_which(fresh_world, config):
 
 
 def test_a_stale_feed_blocks(fresh_world, config):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     fresh_world.freeze_feed("UNI", fresh_world.now - 10 * 86_400)
     with open_local(config) as app:
         outcome = app.compound("uni-farm")
@@ -134,7 +134,7 @@ def test_dear_gas_waits(fresh_world, config):
 
 
 def test_simulate_mode_sends_nothing(fresh_world, config):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     from keeper.app import Mode
 
     before = (fresh_world.block_number, nonce(fresh_world, fresh_world.farmer.address))

@@ -8,7 +8,7 @@ import sys
 from io import StringIO
 
 import pytest
-from app_kit import write_config
+from app_kit import a_week, write_config
 from cli_kit import Line
 
 from keeper.app import pin_key
@@ -99,7 +99,7 @@ def test_doctor_names_a_password_that_does_not_open(line, tmp_path):
 
 
 def test_looking_and_doctor_show_what_the_daemon_would_refuse(fresh_world, line, tmp_path):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     assert line("harvest", "sushi-chef", "--yes").code == 0
     store = open_store(tmp_path / "state" / "keeper.db")
     config, _, _ = str(store.get_flag(pin_key("sushi-chef"))).partition(":")

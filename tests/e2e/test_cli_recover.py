@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 
 import pytest
-from app_kit import nonce, sent_by, transfers, write_config
+from app_kit import a_week, nonce, sent_by, transfers, write_config
 from cli_kit import Line, Process
 
 from keeper.store import open_store
@@ -43,7 +43,7 @@ def entries(document):
 
 
 def test_a_sound_journal_needs_nothing_and_says_what_goes_on(fresh_world, line, journal):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     assert line("harvest", "sushi-chef", "--yes").code == 0
     before = journal.read_bytes()
     shown = line("recover")
@@ -55,7 +55,7 @@ def test_a_sound_journal_needs_nothing_and_says_what_goes_on(fresh_world, line, 
 
 
 def test_a_lost_journal_refuses_until_it_is_rebuilt_and_the_books_are_the_same(fresh_world, line, journal):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     farmer, start = fresh_world.farmer.address, fresh_world.block_number
     for position in ("uni-farm", "sushi-chef", "usdc-aave"):
         assert line("harvest", position, "--yes").code == 0
@@ -96,7 +96,7 @@ def test_a_lost_journal_refuses_until_it_is_rebuilt_and_the_books_are_the_same(f
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "swapped"])
 def test_a_damaged_empty_or_swapped_journal_is_kept_and_rebuilt(fresh_world, line, journal, tmp_path, damage):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     assert line("harvest", "usdc-aave", "--yes").code == 0
     lose(journal)
     if damage == "swapped":
@@ -118,7 +118,7 @@ def test_a_damaged_empty_or_swapped_journal_is_kept_and_rebuilt(fresh_world, lin
 
 
 def test_what_may_still_be_mined_is_waited_for(fresh_world, line, journal, tmp_path):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     farmer, used = fresh_world.farmer.address, nonce(fresh_world, fresh_world.farmer.address)
     fresh_world.node.rpc("evm_setAutomine", False)
     with Process(line.config, tmp_path / "log", pace=10) as daemon:

@@ -12,7 +12,7 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
-from app_kit import nonce, sent_by, write_config
+from app_kit import a_week, nonce, sent_by, write_config
 from attack_kit import edit
 from cli_kit import Line, Process, wait_for
 
@@ -43,7 +43,7 @@ def line(config, capsys):
 @pytest.fixture
 def stuck(fresh_world):
     """A chain that takes transactions and mines none."""
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     fresh_world.node.rpc("evm_setAutomine", False)
     return fresh_world
 
@@ -94,7 +94,7 @@ def test_harvest_on_the_wrong_chain_ends_like_doctor(line):
 def test_a_pause_holds_a_running_daemon_and_is_told_everywhere(fresh_world, line, port, tmp_path):
     assert line("pause", "upgrading", "the", "node").code == 0
     before = nonce(fresh_world, fresh_world.farmer.address)
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     with Process(line.config, tmp_path / "log", pace=10) as daemon:
         paused = daemon.until("lane.paused")
         assert "upgrading the node" in paused[0]["reason"]
@@ -118,7 +118,7 @@ def test_a_pause_holds_a_running_daemon_and_is_told_everywhere(fresh_world, line
 
 
 def test_the_kill_file_stops_and_resume_says_who_must_remove_it(fresh_world, line, tmp_path):
-    fresh_world.advance(7 * DAY)
+    a_week(fresh_world)
     file = tmp_path / "state" / "PAUSE"
     file.parent.mkdir()
     file.write_text("looking at an odd price\n")

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 
 import pytest
-from app_kit import nonce, sent_by, write_config
+from app_kit import a_week, nonce, sent_by, write_config
 
 from keeper.domain.harvest import HarvestState
 from keeper.errors import StoreUnavailable
@@ -46,7 +46,7 @@ def done(journal) -> int:
 
 
 def test_sigkill_between_legs_again_and_again_and_each_compound_happens_once(fresh_world, tmp_path):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     config = write_config(fresh_world, tmp_path, poll_gas_seconds=2, poll_positions_seconds=2)
     journal = tmp_path / "state" / "keeper.db"
     farmer = fresh_world.farmer.address
@@ -79,7 +79,7 @@ def test_sigkill_between_legs_again_and_again_and_each_compound_happens_once(fre
 
 
 def test_a_stop_drains_and_no_secret_is_ever_logged(fresh_world, tmp_path):
-    fresh_world.advance(7 * 86_400)
+    a_week(fresh_world)
     config = write_config(fresh_world, tmp_path, poll_gas_seconds=2, poll_positions_seconds=2)
     running = daemon(config)
     wait_for(lambda: done(tmp_path / "state" / "keeper.db") >= 1)

@@ -1,4 +1,4 @@
-"""Balancer: a gauge of the main chain, whose minter nobody tells, and one of another chain with its pseudo minter."""
+"""Balancer: a gauge for a weighted pool, whose minter nobody tells, and one of another chain with its pseudo minter."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from keeper.devnet.dao import deploy_dao, open_market, pair_cents, stake
+from keeper.devnet.deploy import Contract
 from keeper.devnet.fair.stall import FAKE, Ground, Stall
 from keeper.devnet.fair.yard import Yard
 from keeper.devnet.market import PRICES, YEAR
@@ -22,14 +23,17 @@ _EMISSION_USD: Final = 420_000
 _CHILD_USD: Final = 930_000
 _EXTRA_USD: Final = 310_000
 _WEEKS: Final = 30
+#: Dollars on each side of the weighted pool.
+_SIDE_USD: Final = 2_000_000
 
 
 def build(yard: Yard) -> Mapping[str, Address]:
-    """Deploy both; what is staked is the pair of BAL with WETH."""
+    """Deploy both; one takes a weighted pool's token, the other one of a pair."""
     dao = deploy_dao(yard, "BAL", _CENTS, "DevBalancerMinter", _EMISSION_USD)
-    gauge = yard.fake("DevGaugeV5", dao.pair, dao.minter)
+    vault, pool = _weighted_pool(yard, dao.token)
+    gauge = yard.fake("DevGaugeV5", pool, dao.minter)
     dao.controller.send("add_gauge", gauge, 10**18)
-    stake(yard, gauge, dao.pair, pair_cents(dao.pair))
+    stake(yard, gauge, pool, 2 * _SIDE_USD * 100 * 10**18 // pool.call("totalSupply"))
     uni = yard.token("uni")
     raw = _EXTRA_USD * 10**18 * _WEEKS * 7 * 86_400 // (PRICES["UNI"] * YEAR)
     yard.deal(uni, yard.account, raw)
@@ -47,6 +51,7 @@ def build(yard: Yard) -> Mapping[str, Address]:
     stake(yard, child, pair, pair_cents(pair))
     named = {"bal": dao.token, "bal_minter": dao.minter, "bal_controller": dao.controller, "bal_gauge": gauge}
     named |= {"child_bal": bridged, "bal_pseudo_minter": pseudo, "bal_child": child}
+    named |= {"bal_vault": vault, "bal_pool": pool}
     return {name: contract.address for name, contract in named.items()}
 
 
@@ -63,3 +68,16 @@ def stalls(ground: Ground) -> Sequence[Stall]:
     child = ground.position("balancer-child", "balancer-gauge", ground["bal_child"], {}, ground.v2)
     known = Place("balancer-gauge", "Balancer gauge", ground["bal_child"])
     return [main, replace(main, position=child, prices=MappingProxyType({ground["child_bal"]: "2"}), place=known)]
+
+
+def _weighted_pool(yard: Yard, bal: Contract) -> tuple[Contract, Contract]:
+    """Deploy a vault with a pool of BAL and WETH by halves."""
+    vault = yard.fake("DevBalancerVault")
+    weth = yard.world["weth"]
+    amounts = {bal.address: _SIDE_USD * 100 * 10**18 // _CENTS, weth: _SIDE_USD * 10**18 // PRICES["WETH"]}
+    for token, raw in amounts.items():
+        yard.deal(token, yard.account, raw)
+        yard.fake_at(token, "DevToken").send("approve", vault, raw)
+    tokens = sorted(amounts)
+    vault.send("create", "50BAL-50WETH", tokens, [amounts[token] for token in tokens])
+    return vault, yard.fake_at(Address(vault.call("last").lower()), "DevWeightedPool")

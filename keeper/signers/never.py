@@ -30,6 +30,7 @@ _SIGNATURES: Final = (
     # tokens to others
     "transfer(address,uint256)",
     "transferFrom(address,address,uint256)",
+    "transferFrom(address,address,uint160,address)",
     "safeTransferFrom(address,address,uint256)",
     "safeTransferFrom(address,address,uint256,bytes)",
     "safeTransferFrom(address,address,uint256,uint256,bytes)",
@@ -44,6 +45,8 @@ _SIGNATURES: Final = (
     "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
     "permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32)",
     "permit(address,((address,uint160,uint48,uint48),address,uint256),bytes)",
+    "permit(address,((address,uint160,uint48,uint48)[],address,uint256),bytes)",
+    "permitForAll(address,address,bool,uint256,uint256,bytes)",
     # a call that carries other calls
     "execute(bytes)",
     "execute(bytes32,bytes)",

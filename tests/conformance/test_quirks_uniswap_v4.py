@@ -164,6 +164,24 @@ def test_a_pushed_price_makes_it_fail_rather_than_pay_from_the_wallet(act, stage
         stage.node.rpc("evm_revert", snapshot)
 
 
+def test_more_than_the_fees_could_only_be_paid_through_permit2(act, stage, yard):
+    """Why there is no deposit from the wallet: a plain approval of the position manager does not pay."""
+    seen, owner, manager = act.look(), act.position.owner, act.position.target
+    (leg,) = act.adapter.compound(act.position, act.market, seen_with(seen, *(3 * a.raw for a in seen.pending)))
+    (call,) = stage.calls((leg,), {})
+    for token in act.market.reward_tokens:
+        give_and_allow(yard, token.address, owner, manager, 10**22)
+    assert stage.send(owner, call.to, call.data).status == 0
+    for token in act.market.reward_tokens:
+        give_and_allow(yard, token.address, owner, PERMIT2, 10**22)
+    assert stage.send(owner, call.to, call.data).status == 0
+    for token in act.market.reward_tokens:
+        data = ALLOW.encode(token.address, manager, 10**22, 2**40)
+        assert "never signed" in forbidden(data)
+        assert stage.send(owner, PERMIT2, data).status == 1
+    assert stage.send(owner, call.to, call.data).status == 1
+
+
 def push_up(yard, v4, pool, bps: int) -> None:
     higher = replace(pool, usd=(pool.usd[0] * (10_000 + bps), pool.usd[1] * 10_000))
     (_, up) = waves(v4.trader.address, higher, yard.whale, 0, 1)

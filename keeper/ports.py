@@ -148,10 +148,9 @@ class Discovers(Protocol):
         """Ask a known farm, pool or registry for everything that ``owner`` has in it; empty when there is nothing.
 
         Bounded: a registry of thousands is asked in batches of some hundred views, newest first where it matters.
-        An adapter whose NFTs no view lists (Uniswap V4) says so by an attribute ``by_log = True``. ``keeper discover
-        --logs`` then calls it once for each NFT that the account ever received there, with a place whose params have
-        the ``token_id``: it answers for this one alone. Without that param it gives nothing. Keys that a place may
-        have in the config beside the positions' own are named by an attribute ``place_params``.
+        Keys that a place may have in the config beside the positions' own are named by an attribute ``place_params``.
+        Where no view lists an account's NFTs (Uniswap V4), ``ids`` is one: the numbers to look at ("12,13,20-30"),
+        which ``keeper discover --logs`` fills in.
         """
 
 

@@ -28,6 +28,9 @@ __all__ = ["Discovery", "Search", "configured_as", "search"]
 #: Protocols whose shares are ERC-20 tokens minted to their holder: by its logs such a vault gives itself away.
 _SHARES: Final = ("beefy", "yearn-v3", "yearn-v2", "erc4626")
 
+#: NFTs that one conversation is given; adapters take as many.
+_IDS: Final = 200
+
 #: How an LP token is valued where the config does not say.
 _PAIR_PRICE: Final = PriceSpec("uniswap-v2-lp", MappingProxyType({}))
 
@@ -180,18 +183,20 @@ def _with_logs(
 
 def _by_number(plugins: Plugins, place: Place) -> bool:
     """Whether no view lists this place's NFTs, so that their numbers must be known before they can be asked for."""
-    return bool(getattr(plugins.protocols.get(place.protocol), "by_log", False))
+    return "ids" in getattr(plugins.protocols.get(place.protocol), "place_params", {})
 
 
 def _numbered(scan: Scan, managers: Mapping[Address, Place], found: Iterable[Found]) -> list[Place]:
-    """Name each NFT that was received and is not found yet as a place of its own."""
+    """Name the NFTs that were received and are not found yet, so many in a place."""
     known = {(one.target, one.params.get("token_id")) for one in found}
-    ids = dict.fromkeys((t.contract, t.token_id) for t in scan.transfers if t.token_id is not None)
-    return [
-        replace(managers[contract], params={**managers[contract].params, "token_id": token_id})
-        for contract, token_id in ids
-        if contract in managers and (contract, token_id) not in known
-    ]
+    received = dict.fromkeys((t.contract, t.token_id) for t in scan.transfers if t.token_id is not None)
+    places = []
+    for contract, place in managers.items():
+        ids = [str(number) for where, number in received if where == contract and (where, number) not in known]
+        for start in range(0, len(ids), _IDS):
+            params = {**place.params, "ids": ",".join(ids[start : start + _IDS])}
+            places.append(replace(place, params=params))
+    return places
 
 
 def _merged(

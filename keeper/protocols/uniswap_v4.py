@@ -95,6 +95,14 @@ class UniswapV4:
             "allow_hooks": ParamSpec("bool", False, "Accept a pool whose hooks can take of deposits and withdrawals."),
         }
     )
+    #: What else a place in the config may say.
+    place_params: Mapping[str, ParamSpec] = MappingProxyType(
+        {
+            "ids": ParamSpec(
+                "str", False, 'Numbers of the NFTs to look at, "12,13,20-30"; the newest where it is not there.'
+            )
+        }
+    )
 
     def resolve(self, position: Position) -> Questions[Market]:
         """Ask for the NFT's pool, tokens and range. Raises ConfigError for pools that are not served."""

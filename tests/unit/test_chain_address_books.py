@@ -48,7 +48,7 @@ def claims(block: Block) -> Iterator[tuple[str, str]]:
         books = [name for name in BOOKS if name in clause]
         if clause.startswith("quoter"):
             keys = ["quoter"]
-        elif clause.startswith("dai:"):
+        elif clause.startswith(("dai:", "state_view:")):
             keys = ["params"]
         else:
             keys = ["router", "target", "pools"]

@@ -17,7 +17,7 @@ from keeper.cli import execute
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     """A few cells stand for the suites, so that a test takes no minute."""
-    monkeypatch.setattr("keeper.backtest.runner.Plan", partial(Plan, hours=700))
+    monkeypatch.setattr("keeper.backtest.runner.Plan", partial(Plan, hours=350))
     monkeypatch.setattr("keeper.backtest.report.core", lambda: (Cell(2e4, 60.0), Cell(2e4, 200.0, "wild", "ou")))
     monkeypatch.setattr("keeper.backtest.report.idle", lambda: (Cell(2e2, 0.5),))
     monkeypatch.setattr("keeper.backtest.report.stress", lambda: (Cell(2e4, 200.0, stress="a trouble", poll=24),))

@@ -99,13 +99,13 @@ def test_reports_join_it_all(monkeypatch):
     monkeypatch.setattr(
         "keeper.backtest.report.stress", lambda: (Cell(2e4, 7.0, stress="a", poll=6), Cell(2e4, 7.0, stress="b"))
     )
-    plan = Plan(("rule", "daily"), base=4, seeds=1, hours=600)
+    plan = Plan(("rule", "daily"), base=4, seeds=1, hours=300)
 
     core, stress = on_core(plan), on_stress(plan)
 
     assert [row.score.name for row in core.rows] == ["rule", "daily", "best-k", CLAIRVOYANT]
     assert core.rows[-1].score.score == 1.0
-    assert core.missed  # 600 hours are no year
+    assert core.missed  # 300 hours are no year
     assert set(core.rows[1].regret) == {"0.5"}
     assert core.rows[1].regret["0.5"] > 0
     assert [label for label, _ in stress.rows[0].score.bins] == ["a", "b", "batches of 20"]

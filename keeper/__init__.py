@@ -3,4 +3,4 @@
 __all__ = ["__version__"]
 
 #: Version of the package; the single source for packaging and ``keeper --version``.
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -139,6 +139,8 @@ _SENTENCES: Final[Mapping[ReasonCode, str | Callable[[Scene], str]]] = MappingPr
         "keeper goes on by itself",
         ReasonCode.PROTOCOL_PAUSED: "nothing to do: keeper goes on by itself when the protocol reopens; its own "
         "channels say why it is closed",
+        ReasonCode.HARVEST_TOO_EARLY: "nothing to do: keeper waits until claiming costs nothing any more",
+        ReasonCode.GROWS_BY_ITSELF: "nothing to do: it is watched for `keeper report`, and there is nothing to harvest",
         ReasonCode.UNDERFUNDED: "nothing to do: keeper goes on by itself when the contract is funded again; if that "
         "does not happen, ask the project, and think of leaving",
         ReasonCode.PRICE_MISSING: "keeper waits: no price, no decision; add a source to [[prices.tokens]] (`keeper "

@@ -68,7 +68,8 @@ def check_guards(observation: Observation, around: Surroundings, cost: UsdWad) -
 
 def _checks(observation: Observation, around: Surroundings, cost: UsdWad) -> Iterable[Reason]:
     yield _protocol(observation)
-    yield _opening(observation)
+    if observation.harvest_opens_at is not None:
+        yield _opening(observation, observation.harvest_opens_at)
     yield _funding(observation)
     yield _signer(around)
     yield _failures(around)
@@ -93,9 +94,9 @@ def _protocol(o: Observation) -> Reason:
     return _ok("not paused")
 
 
-def _opening(o: Observation) -> Reason:
-    if o.harvest_opens_at is not None and o.block.timestamp < o.harvest_opens_at:
-        when = datetime.fromtimestamp(o.harvest_opens_at, UTC)
+def _opening(o: Observation, opens_at: int) -> Reason:
+    if o.block.timestamp < opens_at:
+        when = datetime.fromtimestamp(opens_at, UTC)
         text = f"a harvest before {when:%Y-%m-%d %H:%M} UTC would lose rewards or lock them up; waiting for it"
         return Reason(ReasonCode.HARVEST_TOO_EARLY, text)
     return _ok("no penalty on claiming now")

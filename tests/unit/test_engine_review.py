@@ -64,7 +64,7 @@ def test_an_adapter_that_fails_stops_its_own_position_only():
 
     holding = case().holding
     plugins = SimpleNamespace(protocols={holding.position.protocol: SimpleNamespace(observe=fail)})
-    seen, failed = _decode(SimpleNamespace(plugins=plugins), [holding], BLOCK, {holding.position.id: ()})
+    seen, failed = _decode(SimpleNamespace(plugins=plugins), [holding], BLOCK, {holding.position.id: ()}, {})
     assert seen == {}
     assert isinstance(failed["p"], ReadFailed)
     assert "ZeroDivisionError" in str(failed["p"])

@@ -118,6 +118,7 @@ class ClassicChef:
             pending.read(chef, pid, position.owner, gas=60_000),
             rate.read(chef),
             LP_TOKEN.read(chef, pid),
+            CAN_HARVEST.read(chef, pid, position.owner),
         ]
         expect(POOL_INFO, results[0], position, f"{_KIND} with a pool {pid}")
         paid = expect(reward, results[1], position, f"{_KIND} (param reward)")
@@ -137,6 +138,7 @@ class ClassicChef:
             stake_token=stake,
             reward_tokens=(token,),
             contracts=MappingProxyType(dict(others)),
+            numbers=MappingProxyType({"locks": int(optional(CAN_HARVEST, results[5]) is not None)}),
             typical_gas=GAS_LP,
             side_effects=frozenset(effects),
         )
@@ -144,7 +146,7 @@ class ClassicChef:
     def reads(self, position: Position, market: Market) -> Sequence[Read]:
         """Stake, pending, the pool's share of the emission, what the payer holds, and whether a harvest would pay."""
         chef, pid, me = position.target, int_param(position, "pid"), position.owner
-        return (
+        reads = [
             USER_AMOUNT.read(chef, pid, me, result_bytes=_USER_BYTES),
             of_pool(position, "pending", self.pending).read(chef, pid, me, gas=60_000),
             POOL_INFO.read(chef, pid, result_bytes=_POOL_BYTES),
@@ -155,9 +157,13 @@ class ClassicChef:
             MULTIPLIER.read(chef, _FAR_BLOCK, _FAR_BLOCK + 1),
             BONUS_MULTIPLIER.read(chef),
             BONUS_END.read(chef),
-            CAN_HARVEST.read(chef, pid, me),
-            LP_TOKEN.read(chef, pid),
-        )
+        ]
+        # What few chefs have is asked of those few: every cycle reads all of this.
+        if "token" not in self._words(position):
+            reads.append(LP_TOKEN.read(chef, pid))
+        if market.numbers.get("locks", 0):
+            reads.append(CAN_HARVEST.read(chef, pid, me))
+        return reads
 
     def observe(
         self, position: Position, market: Market, results: Sequence[ReadResult], block: BlockRef
@@ -167,7 +173,7 @@ class ClassicChef:
         values = [expect(fn, result, position, _KIND) for fn, result in zip(numbers, results[:7], strict=True)]
         stake, pending, _, total_alloc, rate, supply, held = values
         pool = words_of(results[2])
-        token = self._token(position, results[2], results[11])
+        token = self._token(position, results[2], results[-1 - market.numbers.get("locks", 0)])
         if token != market.stake_token.address:
             raise moved(position, market, token)
         reward, known = market.reward_tokens[0], self._meaning(position, pool)
@@ -179,7 +185,9 @@ class ClassicChef:
         now = block.timestamp if self._per_second(position) else block.number
         unminted = pool_rate * max(0, now - known.get("last", now))
         per_year = grown(pool_rate, self._emission(position)[1])
-        shut, opens_at = _lock_up(results[10], words_of(results[0]), block)
+        shut, opens_at = False, None
+        if market.numbers.get("locks", 0):
+            shut, opens_at = _lock_up(results[-1], words_of(results[0]), block)
         return Observation(
             position_id=position.id,
             block=block,

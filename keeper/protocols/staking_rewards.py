@@ -26,6 +26,7 @@ from keeper.erc20 import (
 )
 from keeper.errors import ConfigError
 from keeper.ports import ArgRule, Found, ParamSpec, Permission, Questions
+from keeper.protocols.chefs import ask_staked
 from keeper.protocols.shared import YEAR_SECONDS, accrual, expect, int_param
 
 __all__ = ["StakingRewards"]
@@ -178,8 +179,11 @@ class StakingRewards:
             for farm, stake, token in zip(batch, results[::2], results[1::2], strict=True):
                 amount, staked = optional(BALANCE_OF, stake), optional(STAKING_TOKEN, token)
                 if amount and staked:
-                    (known,) = yield from ask_tokens(chain, [Address(f"0x{staked:040x}")])
-                    found.append(Found(place, farm, place.params, Amount(known, amount), f"stake of {known.symbol}"))
+                    known = yield from ask_staked(chain, [Address(f"0x{staked:040x}")])
+                    found += [
+                        Found(place, farm, place.params, Amount(t, amount), f"stake of {t.symbol}")
+                        for t in known.values()
+                    ]
         return found
 
 

@@ -1,7 +1,8 @@
 """What a merkle drop owes an account of one token, as somebody outside the chain says it, with the proof.
 
 Two forms are understood: that of Merkl's ``/v4/users/ADDRESS/rewards?chainId=N``, and the plain one,
-``{"0xTOKEN": {"amount": "123", "proof": ["0x..."]}}`` (``accumulated`` for ``amount``, ``proofs`` for ``proof``).
+``{"0xTOKEN": {"amount": "123", "proof": ["0x..."]}}`` (``accumulated`` for ``amount``, ``proofs`` for ``proof``; a list
+of such leaves where those of several trees are known).
 """
 
 from __future__ import annotations
@@ -38,33 +39,33 @@ class Drop:
 class Drops:
     """What one source says of one account, newest known."""
 
-    by_token: Mapping[Address, Drop] = field(default_factory=lambda: MappingProxyType({}))
+    #: By token, newest first: while a new tree can still be disputed, the proofs of the one before are those that hold.
+    by_token: Mapping[Address, tuple[Drop, ...]] = field(default_factory=lambda: MappingProxyType({}))
     #: Why nothing newer could be had; empty when all is well.
     problem: str = ""
 
 
-def parse_drops(document: Any, owner: Address, chain_id: int) -> dict[Address, Drop]:
+def parse_drops(document: Any, owner: Address, chain_id: int) -> dict[Address, tuple[Drop, ...]]:
     """Read the leaves of one account on one chain.
 
     Raises:
         ValueError: saying what has the wrong shape.
     """
     leaves = _merkl(document, owner, chain_id) if isinstance(document, list) else _plain(document)
-    found: dict[Address, Drop] = {}
+    found: dict[Address, tuple[Drop, ...]] = {}
     for count, leaf in enumerate(leaves):
         if count >= _MOST:
             raise ValueError(f"more than {_MOST} rewards")
         drop = _drop(*leaf)
-        if drop.token in found:
-            raise ValueError(f"{drop.token} twice")
-        found[drop.token] = drop
+        found[drop.token] = (*found.get(drop.token, ()), drop)
     return found
 
 
 def _plain(document: Any) -> Iterator[tuple[Any, Any, Any]]:
-    for token, leaf in _table(document, "the document").items():
-        inside = _table(leaf, token)
-        yield token, inside.get("amount", inside.get("accumulated")), inside.get("proof", inside.get("proofs"))
+    for token, leaves in _table(document, "the document").items():
+        for leaf in leaves if isinstance(leaves, list) else [leaves]:
+            inside = _table(leaf, token)
+            yield token, inside.get("amount", inside.get("accumulated")), inside.get("proof", inside.get("proofs"))
 
 
 def _merkl(document: list[Any], owner: Address, chain_id: int) -> Iterator[tuple[Any, Any, Any]]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from keeper.domain.drops import Drops, parse_drops
+from keeper.domain.drops import Drop, Drops, parse_drops
 from keeper.domain.money import Address
 from keeper.offchain.fetch import Unfetched, get_json, shown
 
 __all__ = ["DropShelf"]
 
+#: Trees whose leaves are kept.
+_TREES: Final = 4
 _NOTHING_YET: Final = "no proofs have come yet"
 
 
@@ -43,7 +45,7 @@ class DropShelf:
             before = self.drops(source, owner, chain_id)
             try:
                 leaves = parse_drops(get_json(where), owner, chain_id)
-                new = Drops(MappingProxyType(leaves))
+                new = Drops(_with_older(leaves, before))
             except Unfetched as error:
                 new = Drops(before.by_token, str(error))
             except ValueError as error:
@@ -52,3 +54,12 @@ class DropShelf:
                 self._known[source, owner, chain_id] = new
             if new.problem and before.problem in {"", _NOTHING_YET}:
                 self._tell(f"proofs: {new.problem}")
+
+
+def _with_older(leaves: Mapping[Address, tuple[Drop, ...]], before: Drops) -> Mapping[Address, tuple[Drop, ...]]:
+    """Keep the leaves of earlier trees behind the new ones: the contract may still go by one of them."""
+    known = {
+        token: tuple(dict.fromkeys((*drops, *before.by_token.get(token, ()))))[: max(_TREES, len(drops))]
+        for token, drops in leaves.items()
+    }
+    return MappingProxyType(known)

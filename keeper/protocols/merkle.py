@@ -133,10 +133,9 @@ class Merkle:
         for index, token in enumerate(market.reward_tokens):
             claimed = expect(CLAIMED, results[1 + 2 * index], position, _KIND)
             held = expect(BALANCE_OF, results[2 + 2 * index], position, _KIND)
-            drop = known.by_token.get(token.address)
-            fits = drop is not None and _root_of(position.owner, drop) == root
-            strange += drop is not None and not fits
-            owed = max(0, drop.amount - claimed) if drop is not None and fits else 0
+            drop = _fitting(position.owner, known.by_token.get(token.address, ()), root)
+            strange += drop is None and token.address in known.by_token
+            owed = max(0, drop.amount - claimed) if drop is not None else 0
             pending.append(Amount(token, owed))
             if held < owed:
                 short.append(token.symbol)
@@ -150,24 +149,30 @@ class Merkle:
             harvest_paused=bool(stuck),
             paused_because=stuck,
             underfunded=tuple(short),
+            notes=(("root", root),),
         )
 
     def harvest(self, position: Position, market: Market, observation: Observation) -> Sequence[Leg]:
         """One claim a token that can be paid, for the owner and nobody else."""
-        known = self._known(position)
+        known, root = self._known(position), observation.note("root")
         owed = {
             a.token.address for a in observation.pending if a.raw > 0 and a.token.symbol not in observation.underfunded
         }
+        drops = (
+            (token, _fitting(position.owner, known.by_token.get(token.address, ()), root))
+            for token in market.reward_tokens
+            if token.address in owed
+        )
         return [
             Leg(
                 kind=LegKind.CLAIM,
                 label=f"claim {token.symbol}",
                 to=position.target,
-                template=_claim(position.owner, known.by_token[token.address]),
+                template=_claim(position.owner, drop),
                 brings=(token,),
             )
-            for token in market.reward_tokens
-            if token.address in owed and token.address in known.by_token
+            for token, drop in drops
+            if drop is not None
         ]
 
     def deposit(
@@ -231,6 +236,11 @@ def claim_permissions(target: Address, owner: Address, tokens: Sequence[Address]
 def _claim(owner: Address, drop: Drop) -> bytes:
     proof = [node.to_bytes(32, "big") for node in drop.proof]
     return CLAIM.encode([owner], [drop.token], [drop.amount], [proof])
+
+
+def _fitting(owner: Address, drops: Sequence[Drop], root: int) -> Drop | None:
+    """Return the newest leaf whose proof leads to the root; ``None`` when none does."""
+    return next((drop for drop in drops if _root_of(owner, drop) == root), None)
 
 
 def _root_of(owner: Address, drop: Drop) -> int:

@@ -39,20 +39,29 @@ def owed(stage, more: int = 0):
     return [(first[0], first[1], first[2] + more), *rest]
 
 
-def with_document(stage, text: str, name: str = "merkle-kept"):
-    """The position, whose proofs now come from outside."""
+def kept(stage, adapter=None, **params):
+    """A position whose proceeds stay in the wallet."""
+    position = stage.position("merkle-vault")
+    text = document([owed(stage)], FARMER.address)
+    own = {"tokens": position.params["tokens"], "into": position.params["into"], "proofs": text} | params
+    return stage.scene(
+        "merkle-vault", adapter=adapter, id="merkle-kept", target=stage.address("merkle", "kept"), params=own
+    )
+
+
+def with_document(stage, text: str):
+    """The same, its proofs from outside."""
     drops = Drops(MappingProxyType(parse_drops(json.loads(text), FARMER.address, 31337)))
     adapter = Merkle().with_drops(lambda _source, _owner, _chain: drops)
-    params = {**stage.position(name).params, "proofs": "https://drops.example/{owner}"}
-    return stage.scene(name, adapter=adapter, params=params)
+    return kept(stage, adapter, proofs="https://drops.example/{owner}")
 
 
-def update(stage, root: bytes, dispute: int = 0, name: str = "merkle-kept") -> None:
-    stage.do(stage.address("merkle", "owner"), stage.position(name).target, UPDATE, root, dispute)
+def update(stage, root: bytes, dispute: int = 0) -> None:
+    stage.do(stage.address("merkle", "owner"), stage.address("merkle", "kept"), UPDATE, root, dispute)
 
 
 def test_claim_brings_what_is_owed_and_nothing_the_second_time(stage):
-    scene = stage.scene("merkle-kept")
+    scene = kept(stage)
     seen, tokens = scene.look(), scene.market.reward_tokens
     before = [stage.balance(token, FARMER.address) for token in tokens]
 
@@ -69,12 +78,12 @@ def test_claim_brings_what_is_owed_and_nothing_the_second_time(stage):
 
 
 def test_amounts_are_cumulative(stage):
-    scene = stage.scene("merkle-kept")
+    scene = kept(stage)
     scene.run(scene.claim())
     more = owed(stage, more=10**18)
     update(stage, root_of(more))
 
-    later = with_document(stage, document(more, FARMER.address))
+    later = with_document(stage, document([more], FARMER.address))
 
     assert [amount.raw for amount in later.look().pending] == [10**18, 0]
     (leg,) = later.claim()
@@ -82,9 +91,9 @@ def test_amounts_are_cumulative(stage):
 
 
 def test_greater_amount_than_was_proven_counts_for_nothing(stage):
-    lie = json.loads(document(owed(stage), FARMER.address))
+    lie = json.loads(document([owed(stage)], FARMER.address))
     uni = stage.fair.ground["uni"]
-    lie[uni]["amount"] = str(10**24)
+    lie[uni][0]["amount"] = str(10**24)
     scene = with_document(stage, json.dumps(lie))
     seen = scene.look()
 
@@ -95,14 +104,14 @@ def test_greater_amount_than_was_proven_counts_for_nothing(stage):
 
 def test_somebody_elses_leaf_counts_for_nothing(stage):
     whale = leaves(stage.fair.ground["uni"], stage.fair.ground["aave"])[2][0]
-    scene = with_document(stage, document(owed(stage), whale))
+    scene = with_document(stage, document([owed(stage)], whale))
     assert [amount.raw for amount in scene.look().pending] == [0, 0]
 
 
 def test_new_tree_waits_for_the_end_of_its_dispute(stage):
     more = owed(stage, more=10**18)
     update(stage, root_of(more), 3_600)
-    scene = with_document(stage, document(more, FARMER.address))
+    scene = with_document(stage, document([more], FARMER.address))
     early = scene.look()
 
     stage.pass_time(3_600)
@@ -115,7 +124,7 @@ def test_new_tree_waits_for_the_end_of_its_dispute(stage):
 
 
 def test_old_proofs_are_not_claimed_with(stage):
-    scene = stage.scene("merkle-kept")
+    scene = kept(stage)
     legs = scene.claim()
     update(stage, root_of(owed(stage, more=10**18)))
 
@@ -125,7 +134,7 @@ def test_old_proofs_are_not_claimed_with(stage):
 
 
 def test_short_distributor_is_seen_and_holds_up_no_other_token(stage):
-    scene = stage.scene("merkle-kept")
+    scene = kept(stage)
     uni, aave = scene.market.reward_tokens
     stage.deal(uni, scene.position.target, 10**18)
 
@@ -137,32 +146,30 @@ def test_short_distributor_is_seen_and_holds_up_no_other_token(stage):
 
 def test_unreachable_source_says_why(stage):
     adapter = Merkle().with_drops(lambda *_: Drops(problem="drops.example is too slow"))
-    params = {**stage.position("merkle-kept").params, "proofs": "https://drops.example"}
-    seen = stage.scene("merkle-kept", adapter=adapter, params=params).look()
+    seen = kept(stage, adapter, proofs="https://drops.example").look()
 
     assert (seen.harvest_paused, seen.pending[0].raw) == (True, 0)
     assert "drops.example is too slow" in seen.paused_because
 
 
 def test_old_answers_are_used_while_the_source_is_away(stage):
-    text = document(owed(stage), FARMER.address)
+    text = document([owed(stage)], FARMER.address)
     drops = Drops(MappingProxyType(parse_drops(json.loads(text), FARMER.address, 31337)), "drops.example is too slow")
     adapter = Merkle().with_drops(lambda *_: drops)
-    params = {**stage.position("merkle-kept").params, "proofs": "https://drops.example"}
-    seen = stage.scene("merkle-kept", adapter=adapter, params=params).look()
+    seen = kept(stage, adapter, proofs="https://drops.example").look()
 
     assert (seen.harvest_paused, seen.pending[0].raw) == (False, 60 * 10**18)
 
 
 def test_nobody_else_may_claim_and_nobody_else_is_claimed_for(stage):
-    scene = stage.scene("merkle-kept")
+    scene = kept(stage)
     (first, *_) = stage.calls(scene.claim(), {})
     assert stage.send(STRANGER, first.to, first.data).status == 0
-    assert all(amount.raw == 0 for amount in stage.scene("merkle-kept", owner=STRANGER).look().pending)
+    assert all(amount.raw == 0 for amount in stage.scene("merkle-vault", owner=STRANGER).look().pending)
 
 
 def test_proceeds_go_on_into_a_vault(stage):
-    scene, kept = stage.scene("merkle-vault"), stage.scene("merkle-kept")
+    scene, left = stage.scene("merkle-vault"), kept(stage)
     usdc, before = scene.market.stake_token, scene.look().principal.raw
     stage.deal(usdc, FARMER.address, 10**9)
 
@@ -171,19 +178,19 @@ def test_proceeds_go_on_into_a_vault(stage):
     assert usdc.symbol == "USDC"
     assert scene.look().principal.raw - before == 10**9
     assert stage.balance(usdc, FARMER.address) == 0
-    assert kept.deposit() == []
-    assert kept.look().principal.raw == 0
+    assert left.deposit() == []
+    assert left.look().principal.raw == 0
 
 
 @pytest.mark.parametrize("name", ["merkle-kept", "merkle-vault"])
 def test_permissions_are_one_leaf_of_the_owner_and_no_more(stage, name):
-    scene = stage.scene(name)
+    scene = kept(stage) if name == "merkle-kept" else stage.scene(name)
     allowed = scene.adapter.permissions(scene.position, scene.market)
     amount = 10**9 + 7
     legs = [*scene.claim(), *scene.deposit()]
     for call in stage.calls(legs, {scene.market.stake_token.address: amount}):
         assert permitted(allowed, call.to, call.data), call.label
-        amounts = (amount, 60 * 10**18, 2 * 10**18)
+        amounts = (amount, *(seen.raw for seen in scene.look().pending))
         for what, to, data in mutations(call, FARMER.address, amounts):
             assert not permitted(allowed, to, data), f"{call.label}: {what}"
     claim = stage.calls(scene.claim(), {})[0].data
@@ -196,7 +203,7 @@ def test_permissions_are_one_leaf_of_the_owner_and_no_more(stage, name):
 def test_any_length_of_proof_is_permitted_up_to_the_longest(stage):
     from keeper.protocols.merkle import CLAIM
 
-    scene = stage.scene("merkle-kept")
+    scene = kept(stage)
     allowed = scene.adapter.permissions(scene.position, scene.market)
     uni = scene.market.reward_tokens[0].address
     for size in (0, 1, 17, 32, 33):
@@ -219,23 +226,47 @@ def test_any_length_of_proof_is_permitted_up_to_the_longest(stage):
     ],
 )
 def test_mistakes_are_named(stage, changes, words):
-    params = {**stage.position("merkle-kept").params, **changes}
     with pytest.raises(ConfigError, match=f"position merkle-kept: {words}"):
-        stage.scene("merkle-kept", params=params)
+        kept(stage, **changes)
 
 
 def test_wrong_contract_is_refused(stage):
     for target in (stage.fair.ground["uni"], STRANGER):
-        with pytest.raises(ReadFailed, match="position merkle-kept: "):
-            stage.scene("merkle-kept", target=target)
+        with pytest.raises(ReadFailed, match="position merkle-vault: "):
+            stage.scene("merkle-vault", target=target)
 
 
 def test_source_is_told_from_json_in_the_config(stage):
     adapter = Merkle()
     assert isinstance(adapter, TakesDrops)
-    assert adapter.drop_source(stage.position("merkle-kept")) == ""
-    assert (
-        stage.scene("merkle-kept", params={**stage.position("merkle-kept").params, "proofs": "{owner}.json"})
-        .look()
-        .harvest_paused
-    )
+    assert adapter.drop_source(stage.position("merkle-vault")) == ""
+    assert kept(stage, proofs="{owner}.json").look().harvest_paused
+
+
+def test_trees_follow_each_other(stage):
+    scene = stage.scene("merkle-vault")
+    stage.pass_time(86_400)
+    first = scene.look().pending
+    scene.run(scene.claim())
+    assert [amount.raw for amount in scene.look().pending] == [0, 0]
+
+    stage.pass_time(3 * 86_400)
+
+    later = scene.look().pending
+    assert [amount.raw for amount in later] == [3 * 6 * 10**18, 3 * 10**18 // 5]
+    assert all(amount.raw > then.raw // 10 for amount, then in zip(later, first, strict=True))
+    assert scene.simulate(scene.claim()).success
+
+
+def test_proofs_of_the_tree_before_serve_while_the_new_one_can_be_disputed(stage):
+    more = owed(stage, more=10**18)
+    update(stage, root_of(more), 3_600)
+    both = json.loads(document([more, owed(stage)], FARMER.address))
+    scene = with_document(stage, json.dumps(both))
+
+    early = scene.look()
+    assert (early.pending[0].raw, early.harvest_paused) == (60 * 10**18, False)
+    assert scene.simulate(scene.claim()).success
+    stage.pass_time(3_600)
+    assert scene.look().pending[0].raw == 61 * 10**18
+    assert scene.simulate(scene.claim()).success

@@ -152,7 +152,7 @@ def test_both_forms_of_drops_are_understood():
     older = {UNI.address: {"accumulated": 14172098606012883675, "unclaimed": 1, "proof": [NODE, NODE]}}
 
     for document in (merkl(), plain, older):
-        assert parse_drops(document, OWNER, 1) == {UNI.address: drop}
+        assert parse_drops(document, OWNER, 1) == {UNI.address: (drop,)}
 
 
 def test_drops_of_others_and_of_other_chains_are_left_out():
@@ -186,7 +186,6 @@ def test_drops_of_others_and_of_other_chains_are_left_out():
         merkl(proofs=["0x12"]),
         merkl(proofs=[7]),
         merkl(proofs=[NODE[:-2] + "  "]),
-        merkl() + merkl(),
         {UNI.address: 7},
         {UNI.address: {"amount": "1"}},
         {"not an address": {"amount": "1", "proof": []}},
@@ -208,7 +207,7 @@ def test_any_document_is_drops_or_a_worded_mistake(document):
         found = parse_drops(document, OWNER, 1)
     except ValueError:
         return
-    assert all(0 <= drop.amount < 2**128 for drop in found.values())
+    assert all(0 <= drop.amount < 2**128 for drops in found.values() for drop in drops)
 
 
 def test_shelf_keeps_what_it_knew_and_tells_once(site):
@@ -221,7 +220,7 @@ def test_shelf_keeps_what_it_knew_and_tells_once(site):
     shelf.look()
     assert [path for path, _ in site.asked] == [f"/v4/users/{OWNER}/rewards?chainId=1"]
     known = shelf.drops(source, OWNER, 1)
-    assert (known.by_token[UNI.address].amount, known.problem) == (14172098606012883675, "")
+    assert (known.by_token[UNI.address][0].amount, known.problem) == (14172098606012883675, "")
 
     site.status = 500
     shelf.look()
@@ -233,9 +232,15 @@ def test_shelf_keeps_what_it_knew_and_tells_once(site):
     assert "something else than drops" in away.problem
     assert told == ["proofs: 127.0.0.1 answers status 500"]
 
-    site.body = merkl()
+    site.body = merkl(amount="20000000000000000000")
     shelf.look()
-    assert shelf.drops(source, OWNER, 1).problem == ""
+    newest = shelf.drops(source, OWNER, 1)
+    assert newest.problem == ""
+    assert [drop.amount for drop in newest.by_token[UNI.address]] == [2 * 10**19, 14172098606012883675]
+    for amount in range(10):
+        site.body = merkl(amount=str(amount))
+        shelf.look()
+    assert [drop.amount for drop in shelf.drops(source, OWNER, 1).by_token[UNI.address]] == [9, 8, 7, 6]
 
 
 # ------------------------------------------------------------------ prices

@@ -1,4 +1,4 @@
-"""Merkle drops: two Distributors (our own small fake) with a tree each; proceeds kept, or put into a vault."""
+"""Merkle drops: two Distributors (our own small fake), with one tree and with one a day; a vault for the proceeds."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ __all__ = ["Leaf", "build", "document", "root_of", "stalls", "tree"]
 #: Account, token, cumulative amount.
 Leaf = tuple[Address, Address, int]
 
-#: Of UNI at $8 and AAVE at $150: what the farmer is owed from the first day on, $480 and $300.
-_UNI: Final = 60 * 10**18
-_AAVE: Final = 2 * 10**18
+#: Of UNI at $8 and AAVE at $150: what the farmer is owed for a day, $48 and $30.
+_UNI: Final = 6 * 10**18
+_AAVE: Final = 10**18 // 5
 _STAKE: Final = 50_000 * 10**6
+#: A tree a day, for so many days; the first is for ten.
+_TREES: Final = 40
+_FIRST: Final = 10
+_DAY: Final = 86_400
 
 
-def leaves(uni: Address, aave: Address) -> list[Leaf]:
-    """Return what everybody is owed."""
-    others = [(who.address, uni, amount * 10**18) for amount, who in enumerate((WHALE, TWIN), 1_000)]
-    return [(FARMER.address, uni, _UNI), (FARMER.address, aave, _AAVE), *others, (WHALE.address, aave, 10**18)]
+def leaves(uni: Address, aave: Address, days: int = _FIRST) -> list[Leaf]:
+    """Return what everybody is owed after so many days."""
+    others = [(who.address, uni, days * amount * 10**18) for amount, who in enumerate((WHALE, TWIN), 100)]
+    own = [(FARMER.address, uni, days * _UNI), (FARMER.address, aave, days * _AAVE)]
+    return [*own, *others, (WHALE.address, aave, days * 10**17)]
 
 
 def tree(owed: Sequence[Leaf]) -> list[list[bytes]]:
@@ -44,16 +49,16 @@ def root_of(owed: Sequence[Leaf]) -> bytes:
     return tree(owed)[-1][0]
 
 
-def document(owed: Sequence[Leaf], owner: Address) -> str:
-    """Return one account's leaves with their proofs, as JSON."""
-    levels = tree(owed)
-    return json.dumps(
-        {
-            token: {"amount": str(amount), "proof": ["0x" + node.hex() for node in _proof(levels, index)]}
-            for index, (who, token, amount) in enumerate(owed)
-            if who == owner
-        }
-    )
+def document(trees: Sequence[Sequence[Leaf]], owner: Address) -> str:
+    """Return one account's leaves of some trees with their proofs, as JSON."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for owed in trees:
+        levels = tree(owed)
+        for index, (who, token, amount) in enumerate(owed):
+            if who == owner:
+                proof = ["0x" + node.hex() for node in _proof(levels, index)]
+                found.setdefault(token, []).append({"amount": str(amount), "proof": proof})
+    return json.dumps(found)
 
 
 def _proof(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
@@ -68,7 +73,7 @@ def _proof(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
 def build(yard: Yard) -> Mapping[str, Address]:
     """Deploy the Distributors, give them what they owe, and a vault to go on with."""
     usdc = yard.token("USDC")
-    owed = leaves(yard.world["uni"], yard.world["aave"])
+    trees = _trees(yard.world["uni"], yard.world["aave"])
     vault = yard.fake("YearnV3Vault", usdc, 6)
     yard.deal(usdc, yard.farmer, usdc.call("balanceOf", yard.farmer) + _STAKE)
     usdc.send("approve", vault, _STAKE, sender=yard.farmer)
@@ -77,25 +82,28 @@ def build(yard: Yard) -> Mapping[str, Address]:
     for name in ("kept", "into_vault"):
         distributor = yard.fake("MerkleDistributor")
         for symbol in ("uni", "aave"):
-            total = sum(amount for _, token, amount in owed if token == yard.world[symbol])
+            total = sum(amount for _, token, amount in trees[-1] if token == yard.world[symbol])
             yard.deal(yard.world[symbol], distributor, total)
-        distributor.send("updateTree", root_of(owed), 0)
+        if name == "kept":
+            distributor.send("updateTree", root_of(trees[0]), 0)
+        else:
+            distributor.send("layOut", [root_of(owed) for owed in trees], _DAY)
         found[name] = distributor.address
     return found
 
 
 def stalls(ground: Ground) -> Sequence[Stall]:
-    """A position whose proceeds stay in the wallet as USDC, and one that puts them into a vault."""
+    """A position whose proceeds go into a vault. ``kept`` is for tests of its own: nothing is staked there."""
     uni, aave, vault = ground["uni"], ground["aave"], ground["vault"]
     params: dict[str, str | int | bool] = {
         "tokens": f"{uni}; {aave}",
-        "proofs": document(leaves(uni, aave), FARMER.address),
+        "proofs": document(_trees(uni, aave), FARMER.address),
         "into": ground["usdc"],
-    }
-    further = {
         "deposit": f"deposit(uint256:amount,address:owner)@{vault}",
         "principal": f"balanceOf(address:owner)@{vault}",
     }
-    kept = ground.position("merkle-kept", "merkle", ground["kept"], params, ground.v2)
-    on = ground.position("merkle-vault", "merkle", ground["into_vault"], {**params, **further}, ground.v2)
-    return (Stall(kept, FAKE, ripe_seconds=12), Stall(on, FAKE, ripe_seconds=12))
+    return (Stall(ground.position("merkle-vault", "merkle", ground["into_vault"], params, ground.v2), FAKE),)
+
+
+def _trees(uni: Address, aave: Address) -> list[list[Leaf]]:
+    return [leaves(uni, aave, days) for days in range(_FIRST, _FIRST + _TREES)]

@@ -40,7 +40,9 @@ OPERATOR: Final = Fn("operator()", "address")
 REWARD_TOKEN: Final = Fn("rewardToken()", "address")
 EXTRA_COUNT: Final = Fn("extraRewardsLength()", "uint256")
 EXTRA: Final = Fn("extraRewards(uint256)", "address")
-#: What a wrapper of another reward stands for: Aura's stash token, Convex' token wrapper.
+#: Of a wrapper of another reward: the pool that it pays for; a token that merely has ``token()`` has none.
+WRAPPED_FOR: Final = Fn("rewardPool()", "address")
+#: What such a wrapper stands for: Aura's stash token, Convex' token wrapper.
 WRAPPED: Final = (Fn("baseToken()", "address"), Fn("token()", "address"))
 EARNED: Final = Fn("earned(address)", "uint256")
 #: Base units per second for the whole pool; keeps its last value after ``periodFinish``.
@@ -304,10 +306,13 @@ def _extra_tokens(extras: Sequence[Address]) -> Questions[list[Address]]:
     """Ask which tokens extra pools pay; a wrapper pays what it stands for."""
     answers = yield [REWARD_TOKEN.read(extra) for extra in extras]
     named = [Address(REWARD_TOKEN.value(answer)) for answer in answers]
-    inner = yield [fn.read(token) for token in named for fn in WRAPPED]
+    fns = (WRAPPED_FOR, *WRAPPED)
+    inner = yield [fn.read(token) for token in named for fn in fns]
     found = []
-    for index, token in enumerate(named):
-        numbers = [optional(fn, a) for fn, a in zip(WRAPPED, inner[2 * index : 2 * index + 2], strict=True)]
+    for index, (extra, token) in enumerate(zip(extras, named, strict=True)):
+        some = inner[len(fns) * index : len(fns) * (index + 1)]
+        pays_for, *numbers = (optional(fn, a) for fn, a in zip(fns, some, strict=True))
         number = next((n for n in numbers if n), None)
-        found.append(token if number is None else Address(f"0x{number:040x}"))
+        wraps = number is not None and pays_for == int(extra, 16)
+        found.append(Address(f"0x{number:040x}") if wraps else token)
     return found

@@ -264,10 +264,10 @@ def test_depth_of_a_stable_pool_is_many_times_its_balance_and_tells_small_losses
     assert lost_ppm == pytest.approx(sold * 10**6 // depth, rel=0.2, abs=2)
 
 
-def test_best_of_several_pools_comes_first_and_those_without_the_coins_are_left_out(stage):
+def test_best_of_several_pools_comes_first_and_those_without_the_coins_or_any_are_left_out(stage):
     new, old, crypto = shape(stage, "new"), shape(stage, "old"), shape(stage, "crypto")
     new.push(0, 8_000)
-    spec = replace(new.route_spec, pools=(crypto.pool, new.pool, old.pool))
+    spec = replace(new.route_spec, pools=(STRANGER, crypto.pool, new.pool, old.pool))
 
     routes = stage.talk(Curve().resolve(spec, *new.coins))
 

@@ -250,12 +250,19 @@ contract DevExtraPool is DevStream {
 // Aura's wrapper of another reward: an extra pool holds it, and who is paid gets what it stands for.
 contract DevStashToken {
     DevCurveErc20 public baseToken;
+    address public rewardPool;
 
     constructor(DevCurveErc20 base) {
         baseToken = base;
     }
 
+    function init(address pool) external {
+        require(rewardPool == address(0));
+        rewardPool = pool;
+    }
+
     function transfer(address to, uint256 amount) external returns (bool) {
+        require(msg.sender == rewardPool, "!rewardPool");
         return baseToken.transfer(to, amount);
     }
 }

@@ -101,5 +101,7 @@ def _extra(yard: Yard, pool: Contract, *, wrapped: bool) -> Contract:
     token = yard.fake("DevStashToken", uni) if wrapped else yard.token("uni")
     extra = yard.fake("DevExtraPool", pool, token)
     pool.send("addExtraReward", extra)
+    if wrapped:
+        token.send("init", extra)
     yard.deal(uni, token if wrapped else extra, 100 * _EXTRA_USD * 10**18 // PRICES["UNI"])
     return extra

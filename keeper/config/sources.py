@@ -220,6 +220,8 @@ def _set(layers: Layers, path: Path, text: EnvText, origin: str) -> None:
             layers.origins.setdefault(path[: index + 1], origin)
             here = here.setdefault(part, {})
         else:
+            if not isinstance(here[part], (dict, list)):
+                here[part] = {}
             here = here[part]
     here[path[-1]] = text
     _note(layers, path, text, origin)

@@ -100,6 +100,7 @@ def test_any_table_is_understood_or_reported(raw: dict[str, Any]) -> None:
 @example({"KEEPER_CHAINS__BNB": "x", "KEEPER_CHAINS__BNB__RPC": "y"})
 @example({"KEEPER_LIMITS__PER_TX": "x", "KEEPER_LIMITS__PER_TX__X": "y"})
 @example({"KEEPER_POSITIONS__0__PID__LIMITS": ""})
+@example({"KEEPER_POSITIONS__0": "", "KEEPER_POSITIONS__0__LIMITS": ""})
 @settings(max_examples=200, deadline=None)
 def test_any_variable_is_understood_or_reported(env: dict[str, str]) -> None:
     layers = gather([locate("keeper.example.toml")], env, {}, None)

@@ -145,11 +145,11 @@ def _fetch(npm: str, folder: Path) -> str:
         except (subprocess.SubprocessError, OSError) as error:
             return f"the address books cannot be fetched from npm: {error}"
         for book in BOOKS.values():
-            _unpack(book, Path(scratch) / book.archive, folder / book.package)
+            unpack(book, Path(scratch) / book.archive, folder / book.package)
     return ""
 
 
-def _unpack(book: Book, archive: Path, folder: Path) -> None:
+def unpack(book: Book, archive: Path, folder: Path) -> None:
     found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     assert found == book.sha512, f"{archive.name} has another hash than the pinned one: {found}"
     wanted = re.compile(rf"package/({book.keep})")

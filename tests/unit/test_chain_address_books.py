@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from book_kit import ADDRESS, BOOKS, CHAINS, feeds, known, shelf
+from book_kit import ADDRESS, BOOKS, CHAINS, feeds, known, shelf, unpack
 
 from keeper.config.packaged import locate
 
@@ -125,3 +125,22 @@ def test_a_wrong_chain_is_noticed(books: Path) -> None:
     assert joe in known(books, "Beefy address book", "avalanche")
     assert joe not in known(books, "Beefy address book", "ethereum")
     assert all(known(books, book, "ethereum") for book in BOOKS)
+
+
+def test_a_machine_that_cannot_reach_npm_is_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEEPER_DEVNET_HOME", str(tmp_path))
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "npm"))
+
+    assert "cannot be fetched" in str(shelf.__wrapped__())
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shelf.__wrapped__() == "npm is not installed"
+
+
+def test_a_package_with_another_hash_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "book.tgz"
+    archive.write_bytes(b"not what was pinned")
+
+    with pytest.raises(AssertionError, match="another hash than the pinned one"):
+        unpack(next(iter(BOOKS.values())), archive, tmp_path)

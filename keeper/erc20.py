@@ -58,6 +58,8 @@ TOKEN1: Final = Fn("token1()", "address")
 FACTORY: Final = Fn("factory()", "address")
 #: reserve0, reserve1, blockTimestampLast.
 GET_RESERVES: Final = Fn("getReserves()", "uint112,uint112,uint32")
+#: Solidly's pairs answer everything that Uniswap V2's do, and this: some of them have another invariant.
+_STABLE: Final = Fn("stable()", "bool")
 
 ZERO_ADDRESS: Final = Address("0x" + "0" * 40)
 
@@ -163,10 +165,12 @@ def ask_tokens(chain: str, tokens: Sequence[Address]) -> Questions[tuple[Token, 
 def ask_parts(token: Token) -> Questions[tuple[Token, ...]]:
     """Ask whether ``token`` is a Uniswap V2 pair; returns its two sides in order, or nothing when it is not."""
     fns = (TOKEN0, TOKEN1, FACTORY, GET_RESERVES)
-    results = yield [fn.read(token.address) for fn in fns]
+    *results, stable = yield [fn.read(token.address) for fn in (*fns, _STABLE)]
     try:
         first, second, _, _ = (fn.value(result) for fn, result in zip(fns, results, strict=True))
     except ReadFailed:
+        return ()
+    if optional(_STABLE, stable) is not None:
         return ()
     return (yield from ask_tokens(token.chain, (first, second)))
 

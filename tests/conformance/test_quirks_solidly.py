@@ -21,6 +21,7 @@ from keeper.domain.valuation import Quote, TokenPrice
 from keeper.erc20 import ask_tokens
 from keeper.errors import ConfigError, PriceUnavailable, ReadFailed
 from keeper.prices.solidly_lp import SolidlyLp
+from keeper.prices.uniswap_v2_lp import UniswapV2Lp
 from keeper.protocols.aerodrome import WEEK
 from keeper.protocols.aerodrome import Aerodrome as AerodromeGauge
 from keeper.protocols.solidly import Solidly as SolidlyGauge
@@ -28,6 +29,7 @@ from keeper.protocols.solidly import Thena
 from keeper.solidly import Pair, metadata_read
 from keeper.swaps.solidly import Aerodrome, Solidly
 from keeper.swaps.solidly_pool import SolidlyPool
+from keeper.swaps.uniswap_v2_pool import UniswapV2Pool
 
 pytestmark = pytest.mark.devnet
 
@@ -383,6 +385,15 @@ def test_lp_tokens_without_their_router_are_told_and_others_are_not_ours(stage, 
     with pytest.raises(ConfigError, match=r"stable pair of .*USDC.* and no route has its router"):
         stage.talk(SolidlyPool().recognise(pair, (RouteSpec("solidly", ground["v1_router"]),)))
     assert stage.talk(SolidlyPool().recognise(sushi, ())) is None
+
+
+@pytest.mark.parametrize("pair", ["aero_uni_weth", "aero_usdc_dai", "v1_weth_usdc"])
+def test_uniswap_v2_does_not_take_such_pairs_for_its_own(stage, ground, pair):
+    """They answer all that its pairs do; a stable one priced by x*y would be worth a wrong sum."""
+    (token,) = tokens_of(stage, ground, pair)
+    assert stage.talk(UniswapV2Pool().recognise(token, (RouteSpec("uniswap-v2", ground["router"]),))) is None
+    with pytest.raises(ReadFailed, match="does not answer like a Uniswap V2 pair"):
+        stage.talk(UniswapV2Lp().resolve(PriceSpec("uniswap-v2-lp", {}), token))
 
 
 @pytest.mark.parametrize(("pair", "usd"), [("aero_uni_weth", 8_000_000), ("aero_usdc_dai", 10_000_000)])

@@ -32,11 +32,11 @@ from keeper.erc20 import (
 )
 from keeper.errors import ConfigError, ReadFailed
 from keeper.ports import ArgRule, Found, ParamSpec, Permission, Questions
+from keeper.protocols.gauge_listing import LP_TOKEN, find_stakes
 from keeper.protocols.shared import YEAR_SECONDS, accrual, address_param, expect
 
 __all__ = ["GaugeFamily", "LiquidityGauge"]
 
-LP_TOKEN: Final = Fn("lp_token()", "address")
 #: Nonpayable in the ABI; every call of it is a static one here.
 CLAIMABLE_TOKENS: Final = Fn("claimable_tokens(address)", "uint256")
 WORKING_BALANCES: Final = Fn("working_balances(address)", "uint256")
@@ -64,15 +64,7 @@ MINT: Final = Fn("mint(address)")
 CLAIM_REWARDS: Final = Fn("claim_rewards()")
 DEPOSIT: Final = Fn("deposit(uint256)")
 
-N_GAUGES: Final = Fn("n_gauges()", "int128")
-GAUGES: Final = Fn("gauges(uint256)", "address")
-GET_GAUGE_COUNT: Final = Fn("get_gauge_count()", "uint256")
-GET_GAUGE: Final = Fn("get_gauge(uint256)", "address")
-
 _MAX_REWARDS: Final = 8
-#: Gauges asked in one batch, and at all, by ``discover``.
-_BATCH: Final = 300
-_MOST_GAUGES: Final = 6_000
 
 #: Gas of the checkpoint inside ``claimable_tokens``, some idle weeks included.
 _CHECKPOINT_GAS: Final = 600_000
@@ -261,22 +253,7 @@ class LiquidityGauge:
 
     def discover(self, chain: str, place: Place, owner: Address) -> Questions[Sequence[Found]]:
         """Ask a gauge controller or a child factory for all its gauges, or a single gauge, what ``owner`` has there."""
-        gauges = yield from _all_gauges(place.target)
-        staked: list[tuple[Address, int]] = []
-        for start in range(0, len(gauges), _BATCH):
-            some = gauges[start : start + _BATCH]
-            answers = yield [BALANCE_OF.read(gauge, owner) for gauge in some]
-            held = [optional(BALANCE_OF, answer) or 0 for answer in answers]
-            staked += [(gauge, raw) for gauge, raw in zip(some, held, strict=True) if raw]
-        if not staked:
-            return ()
-        named = yield [LP_TOKEN.read(gauge) for gauge, _ in staked]
-        known = [(*one, LP_TOKEN.value(name)) for one, name in zip(staked, named, strict=True) if name.success]
-        tokens = yield from ask_tokens(chain, [lp_token for _, _, lp_token in known])
-        return tuple(
-            Found(place, gauge, place.params, Amount(token, raw), f"gauge of {token.symbol}")
-            for (gauge, raw, _), token in zip(known, tokens, strict=True)
-        )
+        return (yield from find_stakes(chain, place, owner))
 
     def _claims(self, position: Position, market: Market) -> list[Leg]:
         legs = []
@@ -359,18 +336,3 @@ def _streamed(token: Token, answer: ReadResult, stake: int, total: int, block: B
     finish, rate = decode(("uint256",) * 2, answer.data[32 * skip : 32 * skip + 64])
     per_year = rate * YEAR_SECONDS if block.timestamp < finish else 0
     return accrual(token, per_year, stake, total, finish)
-
-
-def _all_gauges(target: Address) -> Questions[list[Address]]:
-    """List the gauges of a controller or factory, newest first; a gauge itself is a list of one."""
-    counts = yield [N_GAUGES.read(target), GET_GAUGE_COUNT.read(target), LP_TOKEN.read(target)]
-    if optional(LP_TOKEN, counts[2]):
-        return [target]
-    listing = ((N_GAUGES, counts[0], GAUGES), (GET_GAUGE_COUNT, counts[1], GET_GAUGE))
-    count, getter = next(((n, fn) for ask, a, fn in listing if (n := optional(ask, a))), (0, GAUGES))
-    indices = list(range(count))[::-1][:_MOST_GAUGES]
-    found: list[Address] = []
-    for start in range(0, len(indices), _BATCH):
-        answers = yield [getter.read(target, index) for index in indices[start : start + _BATCH]]
-        found += [gauge for a in answers if (gauge := _address(optional(getter, a)))]
-    return found

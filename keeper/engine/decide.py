@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from keeper.domain.decision import Decision, DecisionNumbers, Reason, ReasonCode, Verdict
 from keeper.domain.money import BPS, UsdWad, usd_text
@@ -12,6 +13,7 @@ from keeper.domain.position import Position
 from keeper.domain.valuation import PriceProblem, Valuation
 from keeper.engine.case import Case, Reckoning, cost_at, fire_gas_price, reckon, scene_of
 from keeper.engine.wording import why_harvest, why_patient, why_round, why_wait
+from keeper.ranges import gap_bps, sqrt_price_of
 from keeper.strategy.costs import locks_beyond
 from keeper.strategy.guards import Surroundings, check_guards
 from keeper.strategy.numbers import PPM
@@ -25,6 +27,10 @@ _PRICE_CODES: Mapping[str, ReasonCode] = {
     "stale": ReasonCode.PRICE_STALE,
     "disagree": ReasonCode.PRICE_DISAGREES,
 }
+
+
+#: Basis points that a pool and agreed prices may be apart beside the slippage: fees keep traders from closing less.
+_APART: Final = 100
 
 
 def decide(case: Case) -> Decision:
@@ -65,7 +71,19 @@ def price_reasons(problems: Sequence[PriceProblem]) -> tuple[Reason, ...]:
 def _around(case: Case) -> Surroundings:
     """Complete what the engine knows with what follows from the clocks of the position."""
     locked = locks_beyond(case.observation.restarts, case.position.options, case.observation.block.timestamp)
-    return case.around if locked is None else replace(case.around, locked_beyond_exit=locked)
+    around = case.around if locked is None else replace(case.around, locked_beyond_exit=locked)
+    return replace(
+        around, pool_gap_bps=_pool_gap(case), max_pool_gap_bps=case.position.options.max_slippage_bps + _APART
+    )
+
+
+def _pool_gap(case: Case) -> int | None:
+    """How far a range's pool is from the agreed prices: whoever pushes it would have the deposit go in lopsided."""
+    market, noted = case.holding.market, dict(case.observation.notes).get("sqrt_price_x96")
+    if not market.virtual or len(market.stake_parts) != 2 or noted is None:
+        return None
+    first, second = (case.valuation.price(part) for part in market.stake_parts)
+    return gap_bps(noted, sqrt_price_of(first.mid, second.mid, first.token.unit, second.token.unit))
 
 
 def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)

@@ -45,6 +45,9 @@ class Surroundings:
     max_harvests_per_year: int | None = None
     #: Unix seconds until which a re-deposit would lock the stake, where that is after the exit date.
     locked_beyond_exit: int | None = None
+    #: Where the stake is a range: how far its pool's price is from the agreed one, and may be; basis points.
+    pool_gap_bps: int | None = None
+    max_pool_gap_bps: int = 0
     #: A person asked for it: intervals and wishes of the config do not hold, limits and the protocol do.
     forced: bool = False
 
@@ -70,6 +73,8 @@ def _checks(observation: Observation, around: Surroundings, cost: UsdWad) -> Ite
     yield _protocol(observation)
     if observation.harvest_opens_at is not None:
         yield _opening(observation, observation.harvest_opens_at)
+    if around.pool_gap_bps is not None:
+        yield _pool_price(around, around.pool_gap_bps)
     yield _funding(observation)
     yield _signer(around)
     yield _failures(around)
@@ -100,6 +105,15 @@ def _opening(o: Observation, opens_at: int) -> Reason:
         text = f"a harvest before {when:%Y-%m-%d %H:%M} UTC would lose rewards or lock them up; waiting for it"
         return Reason(ReasonCode.HARVEST_TOO_EARLY, text)
     return _ok("no penalty on claiming now")
+
+
+def _pool_price(a: Surroundings, gap_bps: int) -> Reason:
+    if gap_bps > a.max_pool_gap_bps:
+        text = (
+            f"the pool's price is {gap_bps / 100:.2f} % off the agreed one, more than {a.max_pool_gap_bps / 100:.2f} %"
+        )
+        return Reason(ReasonCode.PRICE_DISAGREES, f"{text}: what is put in now would go in at a wrong price; waiting")
+    return _ok(f"pool price ok ({gap_bps / 100:.2f} % off)")
 
 
 def _funding(o: Observation) -> Reason:

@@ -15,11 +15,12 @@ from keeper.domain.plan import Deadline, Leg, LegKind, Patch, Proof, Share
 from keeper.domain.position import Market, Position, SideEffect
 from keeper.domain.reads import Read, ReadResult
 from keeper.domain.spec import PriceSpec
-from keeper.erc20 import AMOUNT_CAP, SYMBOL, ZERO_ADDRESS, ask_tokens, fixed_word
+from keeper.erc20 import SYMBOL, ZERO_ADDRESS, ask_tokens
 from keeper.errors import ConfigError, ReadFailed
-from keeper.ports import ArgRule, Found, ParamSpec, Permission, Questions
+from keeper.ports import Found, ParamSpec, Permission, Questions
 from keeper.protocols.nft_range import OWNER_OF, Looked, amounts_of, mix, price_notes, stake_token, ticker, ticks_of
 from keeper.protocols.shared import address_param, expect, int_param
+from keeper.protocols.v4_calls import DEADLINE_WORD, calls_permissions, put_back, take_fees
 from keeper.ranges import amounts_for_liquidity, fees_since, liquidity_for_amounts
 
 __all__ = ["UniswapV4"]
@@ -31,9 +32,6 @@ POSITION_INFO: Final = Fn("getPoolAndPositionInfo(uint256)", f"{_POOL_KEY},uint2
 POSITION_LIQUIDITY: Final = Fn("getPositionLiquidity(uint256)", "uint128")
 NEXT_TOKEN_ID: Final = Fn("nextTokenId()", "uint256")
 POOL_MANAGER: Final = Fn("poolManager()", "address")
-#: What the position manager is told to do, and until when.
-MODIFY: Final = Fn("modifyLiquidities(bytes,uint256)")
-
 #: Of StateView, https://docs.uniswap.org/contracts/v4/guides/state-view : sqrtPriceX96, tick, fees.
 SLOT0: Final = Fn("getSlot0(bytes32)", "uint160,int24,uint24,uint24")
 GROWTH_INSIDE: Final = Fn("getFeeGrowthInside(bytes32,int24,int24)", "uint256,uint256")
@@ -42,15 +40,6 @@ IN_POOL: Final = Fn("getPositionInfo(bytes32,address,int24,int24,bytes32)", "uin
 
 #: The PoolManager's word for every change of liquidity, one by nothing included.
 MODIFIED: Final = EventSig("ModifyLiquidity(bytes32,address,int24,int24,int256,bytes32)")
-
-#: Actions: https://github.com/Uniswap/v4-periphery/blob/main/src/libraries/Actions.sol
-_INCREASE: Final = 0x00
-_DECREASE: Final = 0x01
-_TAKE_PAIR: Final = 0x11
-_CLOSE_CURRENCY: Final = 0x12
-
-#: token id, liquidity, most (least) of token0 and of token1, data for hooks.
-_CHANGE: Final = ("uint256", "uint256", "uint128", "uint128", "bytes")
 
 #: Hooks say in their address's lowest bits what they do. These two let them take of what is added and removed.
 #: https://github.com/Uniswap/v4-core/blob/main/src/libraries/Hooks.sol
@@ -62,10 +51,6 @@ _ROOM_BPS: Final = 20
 #: Part of the fees' value, parts per million, that must find its way back for a compound to be worth its gas.
 _LEAST_PPM: Final = 500_000
 _PPM: Final = 10**6
-
-#: Words of the calldata: the deadline, and in a compound the liquidity and the most of both tokens.
-_DEADLINE_WORD: Final = 1
-_PARAMS_START: Final = 12
 
 #: Gas of a compound on real code, with a margin for hooks and subscribers.
 _GAS: Final = 250_000
@@ -185,9 +170,10 @@ class UniswapV4:
     def harvest(self, position: Position, market: Market, observation: Observation) -> Sequence[Leg]:  # noqa: ARG002
         """Remove no liquidity at all, which credits the fees, and take both sides to the owner."""
         names = " and ".join(token.symbol for token in market.reward_tokens)
-        data = _claim(int_param(position, "token_id"), market, position.owner)
+        first, second = market.reward_tokens
+        data = take_fees(int_param(position, "token_id"), (first.address, second.address), position.owner)
         proof = (Proof(market.contracts["pool_manager"], MODIFIED.topic),)
-        until = (Patch(_DEADLINE_WORD, Deadline()),)
+        until = (Patch(DEADLINE_WORD, Deadline()),)
         return (
             Leg(
                 LegKind.CLAIM, f"take {names}", position.target, data, until, brings=market.reward_tokens, proves=proof
@@ -204,13 +190,14 @@ class UniswapV4:
         if liquidity == 0:
             return ()
         names = " and ".join(token.symbol for token in market.reward_tokens)
+        pair = market.reward_tokens[0].address, market.reward_tokens[1].address
         return (
             Leg(
                 kind=LegKind.COMPOUND,
                 label=f"put {names} back into {market.stake_token.symbol}",
                 to=position.target,
-                template=_compound(int_param(position, "token_id"), market, liquidity, fees),
-                patches=(Patch(_DEADLINE_WORD, Deadline()),),
+                template=put_back(int_param(position, "token_id"), pair, liquidity, fees),
+                patches=(Patch(DEADLINE_WORD, Deadline()),),
                 proves=(Proof(market.contracts["pool_manager"], MODIFIED.topic),),
             ),
         )
@@ -227,20 +214,9 @@ class UniswapV4:
 
     def permissions(self, position: Position, market: Market) -> Sequence[Permission]:
         """Take this NFT's fees to the owner, and put them back into this NFT; every other word is fixed."""
-        token_id = int_param(position, "token_id")
-        claim = _claim(token_id, market, position.owner)
-        compound = _compound(token_id, market, 0, (0, 0))
-        first = _compound_params_word(compound)
-        free = {
-            _DEADLINE_WORD: ArgRule(_DEADLINE_WORD),
-            first + 1: ArgRule(first + 1, at_least=1, at_most=AMOUNT_CAP),
-            first + 2: ArgRule(first + 2, at_most=AMOUNT_CAP),
-            first + 3: ArgRule(first + 3, at_most=AMOUNT_CAP),
-        }
-        return (
-            _exactly(position.target, claim, {_DEADLINE_WORD: ArgRule(_DEADLINE_WORD)}, "take fees"),
-            _exactly(position.target, compound, free, "put fees back"),
-        )
+        token_id, (first, second) = int_param(position, "token_id"), market.reward_tokens
+        pair = first.address, second.address
+        return calls_permissions(position.target, token_id, pair, position.owner)
 
     def discover(self, chain: str, place: Place, owner: Address) -> Questions[Sequence[Found]]:
         """Find the account's NFTs among the newest, or among those that ``ids`` of the place names ("12,20-30").
@@ -340,39 +316,6 @@ def _part_put_back(notes: Sequence[tuple[str, int]], fees: tuple[int, int]) -> i
     taken = amounts_for_liquidity(price, *ends, _liquidity(notes, fees))
     whole, used = (side0 * price * price + (side1 << 192) for side0, side1 in (fees, taken))
     return _PPM * used // whole
-
-
-def _call(actions: bytes, params: Sequence[bytes]) -> bytes:
-    return MODIFY.encode(encode(("bytes", "bytes[]"), (actions, list(params))), 0)
-
-
-def _claim(token_id: int, market: Market, owner: Address) -> bytes:
-    first, second = market.reward_tokens
-    nothing = encode(_CHANGE, (token_id, 0, 0, 0, b""))
-    take = encode(("address", "address", "address"), (first.address, second.address, owner))
-    return _call(bytes([_DECREASE, _TAKE_PAIR]), (nothing, take))
-
-
-def _compound(token_id: int, market: Market, liquidity: int, most: tuple[int, int]) -> bytes:
-    add = encode(_CHANGE, (token_id, liquidity, *most, b""))
-    close = [encode(("address",), (token.address,)) for token in market.reward_tokens]
-    return _call(bytes([_INCREASE, _CLOSE_CURRENCY, _CLOSE_CURRENCY]), (add, *close))
-
-
-def _compound_params_word(data: bytes) -> int:
-    """Return the word at which the parameters of the increase begin: behind heads, actions and three offsets."""
-    assert int.from_bytes(data[4 + 32 * (_PARAMS_START - 1) : 4 + 32 * _PARAMS_START], "big") == 32 * len((*_CHANGE, 0))
-    return _PARAMS_START
-
-
-def _exactly(to: Address, data: bytes, free: Mapping[int, ArgRule], label: str) -> Permission:
-    """Permit this calldata word for word, but for some words."""
-    words = (len(data) - 4) // 32
-    rules = (
-        free.get(word) or fixed_word(word, int.from_bytes(data[4 + 32 * word : 36 + 32 * word], "big"))
-        for word in range(words)
-    )
-    return Permission(to, MODIFY.selector, words, tuple(rules), label)
 
 
 def _is(answer: ReadResult, owner: Address) -> bool:

@@ -95,7 +95,7 @@ class TraderJoe:
 
     name = "trader-joe"
     #: Gas units of one compound in the dearest case; what `keeper plan` reckons with.
-    typical_gas = 900_000
+    typical_gas = 1_000_000
     params: Mapping[str, ParamSpec] = MappingProxyType({"pid": PID})
 
     def resolve(self, position: Position) -> Questions[Market]:

@@ -30,8 +30,8 @@ _EXCHANGES: Final[Mapping[str, SolidlyExchange]] = MappingProxyType(
     {each.name: each for each in (Aerodrome(), Solidly())}
 )
 
-#: Near par a stable pair's ratio moves far with hardly any price: a deposit in another ratio loses nothing, it only
-#: leaves some of one side. At this factor of the slippage, and 30 %, what can be lost is below a tenth of a percent.
+#: Near par a stable pair's ratio moves far with hardly any price: a deposit in another ratio loses next to nothing, it
+#: only leaves some of one side. At this factor of the slippage, and 30 %, it loses less than a fifth of a percent.
 _STABLE_FACTOR: Final = 10
 _STABLE_MOST: Final = 3_000
 

@@ -124,6 +124,25 @@ def test_a_small_sale_loses_no_more_than_the_depth_says(x, percent, stable):
     assert lost <= ideal * sold // (depth(one) + sold) + ideal // 10_000 + 2
 
 
+@given(RESERVES, st.integers(80, 125), st.integers(70, 143))
+def test_a_deposit_in_a_ratio_that_is_off_by_30_percent_loses_next_to_nothing_near_par(x, percent, off):
+    """Why the floors of a stable pair's deposit may be wide: what is put in keeps its fair worth."""
+    one = pair(x, x * percent // 100, stable=True)
+    top, bottom = one.price
+    prices = (WAD * top // bottom, WAD)
+    # Somebody trades until the ratio is another one, a deposit is made, and the pair comes back.
+    low, high = Fraction(1, 2), Fraction(2)
+    for _ in range(40):
+        middle = (low + high) / 2
+        first, second = moved(x, one.wads[1], middle, stable=True)
+        low, high = (middle, high) if Fraction(first, second) * percent < off else (low, middle)
+    first, second = moved(x, one.wads[1], low, stable=True)
+    pushed = (first * prices[0] + second * prices[1]) // WAD
+    fair = fair_value(pair(first, second, stable=True), prices)
+
+    assert (pushed - fair) * 500 <= pushed
+
+
 @given(st.integers(0, 10**60))
 def test_cube_root_is_whole_and_rounded_down(value):
     root = cube_root(value)

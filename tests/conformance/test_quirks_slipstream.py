@@ -140,7 +140,9 @@ def test_deposit_takes_the_nft_out_adds_and_puts_it_back(act, stage, gauge, yard
     grown = (after.principal.raw - before.principal.raw) * 50_000 // before.principal.raw
     assert 480 <= grown <= 505
     assert gauge.call("stakedContains", owner, act.position.params["token_id"])
-    assert after.harvest_opens_at == after.block.timestamp + MIN_STAKE_SECONDS, "a deposit starts the clock anew"
+    deposited = gauge.call("depositTimestamp", act.position.params["token_id"])
+    assert deposited > before.block.timestamp
+    assert after.harvest_opens_at == deposited + MIN_STAKE_SECONDS, "a deposit starts the clock anew"
     assert legs[-1].nfts == (Nft(act.market.contracts["manager"], act.position.params["token_id"]),)
     assert all(not leg.nfts for leg in legs[:-1])
 

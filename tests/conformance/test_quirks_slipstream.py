@@ -180,8 +180,12 @@ def test_killed_gauge_would_not_take_the_nft_back(act, yard, ground):
     assert not seen.harvest_paused
 
 
-def test_out_of_range_nothing_accrues(act, stage, yard, market):
+def test_out_of_range_nothing_accrues(act, stage, yard, market, gauge):
+    """Others still earn: by the share of what is staked alone a rate would be told."""
     v3, pool = market
+    everywhere = v3.npm.call("tokenOfOwnerByIndex", yard.whale, 0)
+    v3.npm.send("approve", gauge, everywhere, sender=yard.whale)
+    gauge.send("deposit", everywhere, sender=yard.whale)
     upper = act.market.prices[act.market.stake_token.address].settings["tick_upper"]
     trade_to_price(v3, yard, pool, yard.whale, sqrt_ratio_at_tick(upper + 60), 50_000_000)
     stage.pass_blocks(1)
@@ -189,6 +193,7 @@ def test_out_of_range_nothing_accrues(act, stage, yard, market):
     stage.pass_blocks(20)
     second = act.look()
 
+    assert gauge.call("inRange") > 0
     assert first.accruals[0].per_year.raw == 0
     assert second.pending == first.pending
     assert sorted(second.mix_ppm) == [0, 10**6]

@@ -6,7 +6,7 @@ the I/O, all positions of a chain together, pinned to one block. ``tests/conform
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -15,7 +15,7 @@ from keeper.domain.decision import Decision
 from keeper.domain.drops import Drops
 from keeper.domain.events import Event
 from keeper.domain.facts import ChainFacts, Place
-from keeper.domain.harvest import Harvest, LedgerEntry
+from keeper.domain.harvest import Harvest, LedgerEntry, Standing
 from keeper.domain.journal import Change, Track
 from keeper.domain.money import NO_USD, Address, Amount, Token, UsdWad
 from keeper.domain.observation import Observation, Sample
@@ -491,6 +491,9 @@ class Store(Journal, Protocol):
 
     def failures(self, position_id: str) -> int:
         """Failed compounds in a row since the last one that was done."""
+
+    def standings(self, position_ids: Collection[str]) -> dict[str, Standing]:
+        """What the compounds of many positions come to, asked at once; a position without any is left out."""
 
     def set_flag(self, key: str, value: str | None) -> None:
         """Remember a small fact across restarts (quarantine, pause); ``None`` forgets it."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from keeper.domain.money import NO_USD, Address, Amount, UsdWad
 
-__all__ = ["Harvest", "HarvestState", "LedgerEntry"]
+__all__ = ["Harvest", "HarvestState", "LedgerEntry", "Standing"]
 
 
 class HarvestState(StrEnum):
@@ -77,3 +77,15 @@ class Harvest:
     def put_back(self) -> tuple[Amount, ...]:
         """What was deposited, in whatever tokens."""
         return self.deposited or ((self.compounded,) if self.compounded is not None else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a position's own compounds come to, as far as every look at it needs to know."""
+
+    #: Newest compound on record, and its state: when both are the same the rest is, too.
+    newest: tuple[str, str] = ("", "")
+    #: Gas units that the last finished one really used; ``None`` when none was.
+    last_gas: int | None = None
+    #: Failed ones in a row since the last one that was done.
+    failures: int = 0

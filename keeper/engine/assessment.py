@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
-from keeper.domain.money import Address
+from keeper.domain.harvest import Standing
+from keeper.domain.money import NO_USD, Address, UsdWad
 from keeper.domain.observation import Observation
 from keeper.domain.position import Position
 from keeper.domain.transaction import FeeQuote
@@ -18,12 +20,15 @@ from keeper.engine.decide import decide, price_reasons
 from keeper.engine.learnt import learnt_horizon, learnt_rates
 from keeper.engine.observe import Sighting
 from keeper.engine.payout import part
-from keeper.engine.track_record import TrackRecord, track_record, watched_since
+from keeper.engine.track_record import NO_COMPOUND, TrackRecord, track_record, watched_since
 from keeper.engine.value import PriceBoard, valuation
 from keeper.strategy.guards import MAX_FAILURES, Surroundings
 from keeper.strategy.split import GasMoney
 
-__all__ = ["Assessment", "assess", "decide_again"]
+__all__ = ["Assessment", "Known", "assess", "decide_again"]
+
+#: Of a position that was never compounded.
+_NOTHING_YET: Final = Standing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,18 @@ class Assessment:
     holding: Holding | None = None
     observation: Observation | None = None
     case: Case | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the accounts have and the journal holds, asked once for all positions of a look."""
+
+    #: Native balance of each signing account, wei.
+    balances: Mapping[Address, int]
+    #: Fees of the last day by account.
+    spent_today: Mapping[Address, UsdWad]
+    #: What came of earlier compounds; positions without any are not in it.
+    standings: Mapping[str, Standing]
 
 
 def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
@@ -50,7 +67,7 @@ def assess(
     sighting: Sighting,
     board: PriceBoard,
     fees: FeeQuote,
-    balances: Mapping[Address, int],
+    known: Known,
     forced: bool,
 ) -> Assessment:
     """Value one position and decide about it by what was seen; say what stands in the way otherwise."""
@@ -63,19 +80,15 @@ def assess(
     if not isinstance(worth, Valuation):
         blocked = Decision(position.id, sighting.block, Verdict.BLOCKED, price_reasons(worth), None)
         return Assessment(position, blocked, holding, observation)
-    record, now = track_record(context, position), observation.block.timestamp
-    gas = (
-        context.learned_gas.get(position.id)
-        or record.gas_units
-        or context.store.last_gas(position.id)
-        or holding.market.typical_gas
-    )
+    standing, now = known.standings.get(position.id, _NOTHING_YET), observation.block.timestamp
+    record = track_record(context, position, standing.newest)
+    gas = context.learned_gas.get(position.id) or record.gas_units or standing.last_gas or holding.market.typical_gas
     judge = context.policies.get(position.options.policy or context.policy)
-    rates = learnt_rates(context, position, observation)
+    rates = learnt_rates(context, position, observation, compounded=standing.newest != NO_COMPOUND)
     horizon = learnt_horizon(context, position, rates if rates is not None else observation.accruals, now)
     timed = judge is not None or position.options.max_interval_seconds is not None
     since = watched_since(context, position, now) if timed else None
-    around = _around(context, position, record, fees, balances.get(position.owner, 0), gas, forced, now)
+    around = _around(context, position, record, fees, known, gas, forced, now)
     case = Case(
         holding=holding,
         observation=observation,
@@ -119,7 +132,7 @@ def _around(
     position: Position,
     record: TrackRecord,
     fees: FeeQuote,
-    balance: int,
+    known: Known,
     gas: int,
     forced: bool,
     now: int,
@@ -127,13 +140,13 @@ def _around(
     limits, options = context.limits, position.options
     return Surroundings(
         can_sign=position.signer is not None,
-        native_balance_wei=balance,
+        native_balance_wei=known.balances.get(position.owner, 0),
         min_native_wei=max(limits.min_native_wei, 2 * gas * fees.price_wei),
-        spent_today_usd=context.store.spent_usd(context.name, position.owner, context.clock.now() - 86_400),
+        spent_today_usd=known.spent_today.get(position.owner, NO_USD),
         per_day_usd=limits.per_day_usd,
         gas_price_wei=fees.price_wei,
         max_gas_price_wei=limits.max_gas_price_wei,
-        failures=0 if forced else context.store.failures(position.id),
+        failures=0 if forced else known.standings.get(position.id, _NOTHING_YET).failures,
         max_failures=MAX_FAILURES,
         last_harvest_at=record.last_at,
         min_interval_seconds=0 if forced else options.min_interval_seconds,

@@ -23,6 +23,10 @@ class Sale:
     #: Other ways of the same sale, by whatever exchange: when a harvest is near, the best of all is taken.
     others: tuple[SwapRoute, ...] = ()
 
+    def __hash__(self) -> int:
+        # A look sorts thousands of these; hashing the routes with all their pools would cost as much as reading them.
+        return hash((self.reward.address, self.buy.address))
+
     @property
     def ways(self) -> tuple[SwapRoute, ...]:
         """All ways, the present one first."""

@@ -163,6 +163,8 @@ class ChainContext:
     history_seconds: int = 400 * 86_400
     #: What was learnt of positions by looking: forward rates, ends that moved (``engine.learnt``).
     learnt: dict[str, object] = field(default_factory=dict)
+    #: Flags that a look has learnt and that are written at its end, all in one commit (``engine.learnt``).
+    unwritten: dict[str, str] = field(default_factory=dict)
     #: Price of the gas token as last agreed, USD wad, under ``"native"``: to value what no compound's own prices do.
     prices_seen: dict[str, int] = field(default_factory=dict)
     #: When something was last said that is worth repeating, but not at each look; monotonic seconds. The parts of a key

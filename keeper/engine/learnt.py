@@ -13,7 +13,7 @@ from keeper.engine.context import ChainContext
 from keeper.strategy.accrual import RateState, accruals_of, learn, must_learn, rate_key, state_of, state_text
 from keeper.strategy.ends import EndMemory, ends_key, horizon_of, memory_of, memory_text, remember
 
-__all__ = ["learnt_horizon", "learnt_rates"]
+__all__ = ["learnt_horizon", "learnt_rates", "write_learnt"]
 
 #: Seconds of block time between two writes of a position's rate.
 _WRITTEN_EVERY: Final = 600
@@ -22,21 +22,36 @@ _WRITTEN_EVERY: Final = 600
 _COMPOUNDS: Final = 5
 
 
-def learnt_rates(context: ChainContext, position: Position, observation: Observation) -> tuple[Accrual, ...] | None:
-    """Take in a look and return the position's forward rates; ``None`` where the protocol names them all."""
+def learnt_rates(
+    context: ChainContext, position: Position, observation: Observation, *, compounded: bool = True
+) -> tuple[Accrual, ...] | None:
+    """Take in a look and return the position's forward rates; ``None`` where the protocol names them all.
+
+    ``compounded``: whether the position was ever compounded, as far as the caller knows.
+    """
     if not must_learn(observation):
         return None
     key, now = rate_key(position.id), observation.block.timestamp
     state = context.learnt.get(key)
     if not isinstance(state, RateState):
         state = state_of(context.store.get_flag(key))
-    fresh = learn(state, observation, context.store.harvests(position.id, limit=_COMPOUNDS))
+    fresh = learn(state, observation, context.store.harvests(position.id, limit=_COMPOUNDS) if compounded else [])
     context.learnt[key] = fresh
     written = context.learnt.get(f"written:{key}")
     if not isinstance(written, int) or abs(now - written) >= _WRITTEN_EVERY:
-        context.store.set_flag(key, state_text(fresh))
+        context.unwritten[key] = state_text(fresh)
         context.learnt[f"written:{key}"] = now
     return accruals_of(fresh, observation)
+
+
+def write_learnt(context: ChainContext) -> None:
+    """Write down what a look has learnt of all its positions, in one commit."""
+    flags = dict(context.unwritten)
+    if flags:
+        context.store.set_flags(flags)
+    for key, text in flags.items():
+        if context.unwritten.get(key) == text:  # another thread may have learnt something newer meanwhile
+            context.unwritten.pop(key, None)
 
 
 def learnt_horizon(context: ChainContext, position: Position, accruals: tuple[Accrual, ...], now: int) -> int | None:
@@ -57,6 +72,6 @@ def _remembered(context: ChainContext, position: Position, accruals: tuple[Accru
         known = memory_of(context.store.get_flag(key))
     fresh = remember(known, accruals, now)
     if fresh is not known:
-        context.store.set_flag(key, memory_text(fresh))
+        context.unwritten[key] = memory_text(fresh)
     context.learnt[key] = fresh
     return fresh

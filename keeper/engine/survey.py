@@ -12,9 +12,10 @@ from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address
 from keeper.domain.observation import Sample
 from keeper.domain.transaction import FeeQuote
-from keeper.engine.assessment import Assessment, assess
+from keeper.engine.assessment import Assessment, Known, assess
 from keeper.engine.book import Book, Holding
 from keeper.engine.context import ChainContext
+from keeper.engine.learnt import write_learnt
 from keeper.engine.observe import Sighting, observe
 from keeper.engine.rounds import in_rounds
 from keeper.engine.value import price_board
@@ -71,14 +72,23 @@ def survey(
     sighting = observe(context, book, wanted, block)
     _take_base(context, sighting)
     board = price_board(context, book, sighting)
-    balances = _balances(context, wanted, block, whole=only is None)
-    assessments = [assess(context, book, holding, sighting, board, fees, balances, forced) for holding in wanted]
+    known = _known(context, wanted, _balances(context, wanted, block, whole=only is None))
+    assessments = [assess(context, book, holding, sighting, board, fees, known, forced) for holding in wanted]
+    write_learnt(context)
     assessments = in_rounds(context, assessments)
     assessments += _failed(context, book, block, only)
     result = Survey(block, fees, tuple(assessments), sighting.reads)
     if record:
         record_survey(context, result, started)
     return result
+
+
+def _known(context: ChainContext, holdings: Collection[Holding], balances: dict[Address, int]) -> Known:
+    """Ask the journal once for what every one of these decisions looks at."""
+    day = context.clock.now() - 86_400
+    owners = dict.fromkeys(h.position.owner for h in holdings)
+    spent = {owner: context.store.spent_usd(context.name, owner, day) for owner in owners}
+    return Known(balances, spent, context.store.standings([h.position.id for h in holdings]))
 
 
 def _take_base(context: ChainContext, sighting: Sighting) -> None:

@@ -12,10 +12,14 @@ from keeper.engine.context import ChainContext
 from keeper.strategy.learning import failure_allowance_ppm, gas_correction_ppm
 from keeper.strategy.numbers import SECONDS_PER_YEAR
 
-__all__ = ["TrackRecord", "known_record", "track_record", "watched_since"]
+__all__ = ["NO_COMPOUND", "TrackRecord", "known_record", "track_record", "watched_since"]
 
 #: Compounds that are looked at: what older ones tell is old.
 _LOOKED_AT: Final = 60
+
+
+#: The newest compound of a position that has none.
+NO_COMPOUND: Final = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,20 @@ class TrackRecord:
         return sum(1 for at in self.done_at if at > now - SECONDS_PER_YEAR)
 
 
-def track_record(context: ChainContext, position: Position) -> TrackRecord:
-    """Return a position's record; it is worked out anew when a compound was begun or has ended since."""
+def track_record(context: ChainContext, position: Position, newest: tuple[str, str] | None = None) -> TrackRecord:
+    """Return a position's record; it is worked out anew when a compound was begun or has ended since.
+
+    ``newest``: the newest compound and its state, where the caller has asked for it already.
+    """
     key = f"record:{position.id}"
-    newest = _named(context.store.harvests(position.id, limit=1))
+    if newest is None:
+        newest = _named(context.store.harvests(position.id, limit=1))
     known = context.learnt.get(key)
     if isinstance(known, TrackRecord) and known.newest == newest:
         return known
+    if newest == NO_COMPOUND:
+        context.learnt[key] = _EMPTY
+        return _EMPTY
     wanted = max(_LOOKED_AT, 2 * (position.options.max_harvests_per_year or 0))
     harvests = context.store.harvests(position.id, limit=wanted)
     limit = wanted
@@ -70,13 +81,13 @@ def watched_since(context: ChainContext, position: Position, now: int) -> int:
     text = context.store.get_flag(key) or ""
     since = int(text) if text.isdecimal() else now
     if not text.isdecimal():
-        context.store.set_flag(key, str(now))
+        context.unwritten[key] = str(now)
     context.learnt[key] = since
     return since
 
 
 def _named(harvests: Sequence[Harvest]) -> tuple[str, str]:
-    return (harvests[0].id, harvests[0].state.value) if harvests else ("", "")
+    return (harvests[0].id, harvests[0].state.value) if harvests else NO_COMPOUND
 
 
 def _record(harvests: Sequence[Harvest]) -> TrackRecord:
@@ -90,3 +101,7 @@ def _record(harvests: Sequence[Harvest]) -> TrackRecord:
         failure_ppm=failure_allowance_ppm(harvests),
         done_at=tuple(h.finished_at or h.started_at for h in done),
     )
+
+
+#: All positions that were never compounded share this one.
+_EMPTY: Final = _record(())

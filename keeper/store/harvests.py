@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import sqlalchemy as sa
 
-from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
+from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry, Standing
 from keeper.errors import IllegalTransition
 from keeper.store import rows
 from keeper.store.database import Database
+from keeper.store.prepared import driver
 from keeper.store.schema import harvests, ledger
 
-__all__ = ["close_harvest", "failures", "harvests_of", "last_gas", "ledger_of"]
+__all__ = ["close_harvest", "failures", "harvests_of", "last_gas", "ledger_of", "standings"]
+
+#: For each of many positions what ``last_gas`` and ``failures`` say of one, and its newest compound.
+_STANDINGS: Final = f"""
+WITH asked AS (
+    SELECT value AS position, (SELECT max(seq) FROM harvests WHERE position_id = value) AS newest,
+        (SELECT seq FROM harvests WHERE position_id = value AND state = '{HarvestState.DONE}'
+            ORDER BY seq DESC LIMIT 1) AS done
+    FROM json_each(:asked)
+)
+SELECT position, h.id, h.state, (SELECT gas_used FROM harvests WHERE seq = done),
+    (SELECT count(*) FROM harvests f WHERE f.position_id = position AND f.seq > coalesce(done, 0)
+        AND f.state = '{HarvestState.FAILED}')
+FROM asked JOIN harvests h ON h.seq = newest
+"""  # noqa: S608 (what is put in are two words of our own)
 
 
 def close_harvest(db: Database, harvest: Harvest, entries: Sequence[LedgerEntry]) -> None:
@@ -81,3 +98,10 @@ def failures(db: Database, position_id: str) -> int:
     )
     with db.read() as connection:
         return int(connection.execute(query).scalar_one())
+
+
+def standings(db: Database, position_ids: Collection[str]) -> dict[str, Standing]:
+    """What the compounds of many positions come to, asked at once; a position without any is left out."""
+    with db.read() as connection:
+        found = driver(connection).execute(_STANDINGS, {"asked": json.dumps(list(position_ids))})
+        return {row[0]: Standing((row[1], row[2]), row[3], row[4]) for row in found}

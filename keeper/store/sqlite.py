@@ -5,12 +5,12 @@ What each method promises stands in ``keeper.ports``; how it is kept stands in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision
-from keeper.domain.harvest import Harvest, LedgerEntry
+from keeper.domain.harvest import Harvest, LedgerEntry, Standing
 from keeper.domain.journal import Change, Track
 from keeper.domain.money import Address, UsdWad
 from keeper.domain.observation import Observation, Sample
@@ -174,6 +174,10 @@ class SqliteStore:
     def failures(self, position_id: str) -> int:
         """Failed compounds in a row."""
         return harvests.failures(self._db, position_id)
+
+    def standings(self, position_ids: Collection[str]) -> dict[str, Standing]:
+        """What the compounds of many positions come to."""
+        return harvests.standings(self._db, position_ids)
 
     # ------------------------------------------------------------------------------------ flags and leases
 

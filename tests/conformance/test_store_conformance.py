@@ -9,7 +9,7 @@ import pytest
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
-from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
+from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry, Standing
 from keeper.domain.journal import AddAttempt, AddIntent, AddReceipt, Finalise, MarkBroadcast, Reopen, Settle, Track
 from keeper.domain.money import Address, Amount, Token, UsdWad, usd
 from keeper.domain.observation import Accrual, Observation, Sample
@@ -869,6 +869,19 @@ def test_gas_is_learnt_from_what_was_done_and_failures_count_since(store):
     assert store.last_gas("farm") == 102
     assert store.failures("farm") == 2
     assert store.failures("other") == 0
+
+
+def test_standings_say_of_many_positions_what_each_is_asked_alone(store):
+    assert store.standings(["farm"]) == {}
+    states = [HarvestState.FAILED, HarvestState.DONE, HarvestState.FAILED, HarvestState.CANCELLED]
+    for number, state in enumerate(states, start=1):
+        store.open_harvest(harvest(number), plan())
+        store.close_harvest(done(number, state=state, gas_used=100 + number), [])
+        (newest,) = store.harvests("farm", 1)
+        assert store.standings(["other", "farm", "it's"]) == {
+            "farm": Standing((newest.id, state.value), store.last_gas("farm"), store.failures("farm"))
+        }
+    assert store.standings([]) == {}
 
 
 def test_harvests_are_newest_first_and_open_ones_oldest_first(store):

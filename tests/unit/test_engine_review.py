@@ -14,6 +14,7 @@ from keeper.domain.money import Amount, UsdWad, usd
 from keeper.domain.observation import Accrual
 from keeper.domain.position import StrategyOptions
 from keeper.engine.case import reckon
+from keeper.engine.learnt import write_learnt
 from keeper.engine.observe import _decode
 from keeper.engine.rounds import round_for
 from keeper.engine.supervisor import _held
@@ -52,10 +53,12 @@ def test_a_block_from_the_future_is_not_decided_by(ahead, refused):
 
 def test_garbage_in_a_flag_begins_anew():
     flags = {"watched:p": "soon"}
-    store = SimpleNamespace(get_flag=flags.get, set_flag=flags.__setitem__)
-    context = SimpleNamespace(store=store, learnt={})
+    store = SimpleNamespace(get_flag=flags.get, set_flags=flags.update)
+    context = SimpleNamespace(store=store, learnt={}, unwritten={})
     assert watched_since(context, SimpleNamespace(id="p"), 1_000) == 1_000
+    write_learnt(context)
     assert flags["watched:p"] == "1000"
+    assert context.unwritten == {}
 
 
 def test_an_adapter_that_fails_stops_its_own_position_only():

@@ -19,6 +19,7 @@ from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address
 from keeper.domain.position import Position
 from keeper.engine.assessment import Assessment
+from keeper.engine.book import Book
 from keeper.engine.clock import SystemClock
 from keeper.engine.context import ChainContext
 from keeper.engine.drive import carry_out
@@ -26,7 +27,6 @@ from keeper.engine.flight import Flight, flight_of
 from keeper.engine.lap import Execute, Outcome, Prepared, compound, prepare
 from keeper.engine.pins import pin_key, pinned
 from keeper.engine.plan import permissions_of
-from keeper.engine.book import Book
 from keeper.engine.resolve import resolve
 from keeper.engine.survey import record_changes, survey
 from keeper.engine.work import Work

@@ -16,6 +16,7 @@ from keeper.engine.book import Holding, Sale
 from keeper.engine.context import Plugins
 from keeper.engine.payout import DUST, Parting, part, part_permissions
 from keeper.engine.value import oracle_rate
+from keeper.errors import HarvestPaidNothing
 from keeper.ports import CompoundsAtOnce, Permission
 from keeper.strategy.numbers import PPM
 from keeper.strategy.split import GasMoney, Parts
@@ -43,6 +44,9 @@ def make_plan(
         valuation: agreed prices.
         money: what the owner has for gas, where a top-up may be planned.
         gas_price_wei: price of gas: a sale that brings less than its own gas costs is left out.
+
+    Raises:
+        HarvestPaidNothing: it compounds in one call, and cannot with what is pending.
     """
     position, market = holding.position, holding.market
     adapter = plugins.protocols[position.protocol]
@@ -52,10 +56,14 @@ def make_plan(
         parting = part(plugins, holding, observation.pending, valuation, money)
     in_place: tuple[Amount, ...] = ()
     legs: list[Leg] = []
-    if not parting.legs and isinstance(adapter, CompoundsAtOnce):
+    if SideEffect.ONE_CALL in market.side_effects and isinstance(adapter, CompoundsAtOnce):
         legs = [*adapter.compound(position, market, observation)]
-        in_place = tuple(amount for amount in observation.pending if amount.raw > 0) if legs else ()
-    if not legs:
+        in_place = tuple(amount for amount in observation.pending if amount.raw > 0)
+        if not legs:
+            raise HarvestPaidNothing(
+                "what is pending cannot be put back in one call at present; waiting for more of it"
+            )
+    else:
         legs = [*adapter.harvest(position, market, observation), *parting.legs]
         legs += _sales(plugins, holding, observation, parting.rest, valuation, gas_price_wei)
         legs += _made(plugins, holding, valuation)
@@ -142,7 +150,7 @@ def _shares(
 ) -> Iterator[tuple[Sale, int]]:
     """Say which share (basis points of what is there at that moment) of each reward goes into which token."""
     market = holding.market
-    if SideEffect.FOR_EVERYBODY in market.side_effects:
+    if market.side_effects & {SideEffect.FOR_EVERYBODY, SideEffect.ONE_CALL}:
         return
     stake = market.stake_token.address
     targets = market.stake_parts or (market.stake_token,)

@@ -93,12 +93,13 @@ def _with_facts(
         for token in plan.tokens
         if (amount := Amount(token, sum(r.delta(token, plan.owner).raw for r in claimed))).raw > 0
     )
-    received += plan.in_place if executed else ()
+    stayed = _stayed(plan, executed)
+    received += plan.in_place if stayed else ()
     deposits = [receipt for intent, receipt in executed if intent.kind is LegKind.DEPOSIT]
     taken = _taken(plan, deposits)
     stake = [amount for amount in taken if amount.token.address == plan.stake_token.address]
     compounded = (stake[0] if stake else Amount(plan.stake_token, 0)) if deposits and (stake or not taken) else None
-    put_back = (compounded,) if compounded is not None else (*taken, *(plan.in_place if executed else ()))
+    put_back = (compounded,) if compounded is not None else (*taken, *stayed)
     cost = sum(receipt.cost_wei for _, receipt in executed)
     last = max((receipt.block_number for _, receipt in executed), default=harvest.decided_block)
     return replace(
@@ -139,7 +140,7 @@ def _entries(
     for intent, receipt in executed:
         timestamp = _timestamp(context, receipt.block_number, harvest.started_at)
         if intent.kind is LegKind.COMPOUND and receipt.status == 1:
-            entries += _in_place(harvest, plan, receipt, timestamp, valuation)
+            entries += _in_place(harvest, _stayed(plan, executed), receipt, timestamp, valuation)
         for log in receipt.transfers:
             ours = plan.owner in (log.sender, log.recipient) and log.sender != log.recipient
             if log.token not in tokens or not ours or log.raw == 0:
@@ -161,14 +162,23 @@ def _entries(
     return entries
 
 
+def _stayed(plan: Plan, executed: Sequence[Executed]) -> tuple[Amount, ...]:
+    """What a one-call compound put back: what there was, less what came to the wallet because it did not fit."""
+    calls = [receipt for intent, receipt in executed if intent.kind is LegKind.COMPOUND and receipt.status == 1]
+    if not calls:
+        return ()
+    left = (Amount(a.token, a.raw - sum(r.delta(a.token, plan.owner).raw for r in calls)) for a in plan.in_place)
+    return tuple(amount for amount in left if amount.raw > 0)
+
+
 def _in_place(
-    harvest: Harvest, plan: Plan, receipt: Receipt, timestamp: int, valuation: Valuation
+    harvest: Harvest, stayed: Sequence[Amount], receipt: Receipt, timestamp: int, valuation: Valuation
 ) -> list[LedgerEntry]:
     """Book rewards that never passed through the wallet: received, as simulated, and put back at once.
 
     No log tells of them, so they count from -1 downwards where others have their log's index.
     """
-    booked = [(kind, sign, a) for a in plan.in_place for kind, sign in ((LegKind.CLAIM, 1), (LegKind.DEPOSIT, -1))]
+    booked = [(kind, sign, a) for a in stayed for kind, sign in ((LegKind.CLAIM, 1), (LegKind.DEPOSIT, -1))]
     return [
         LedgerEntry(
             harvest_id=harvest.id,

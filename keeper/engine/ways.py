@@ -123,7 +123,7 @@ def _wanted(position: Position, market: Market, native: Token) -> Iterator[tuple
 
 def _needed_sales(market: Market) -> Iterable[tuple[Token, Token]]:
     """Which rewards must become which tokens so that the stake token can be made."""
-    if SideEffect.FOR_EVERYBODY in market.side_effects:
+    if market.side_effects & {SideEffect.FOR_EVERYBODY, SideEffect.ONE_CALL}:
         return
     targets = market.stake_parts or (market.stake_token,)
     for reward in market.reward_tokens:
@@ -157,7 +157,7 @@ def _holding(
         if broken and not top_ups and not unwraps:
             return ConfigError(f"positions: {position.id}: gas_top_up: {broken[0]}")
         holding = Holding(position, market, tuple(sales), native, top_ups)
-    return _payout_problem(holding) or holding
+    return _payout_problem(holding) or _division_problem(holding) or holding
 
 
 def _sale(reward: Token, buy: Token, specs: Sequence[RouteSpec], found: _Found) -> Sale | KeeperError:
@@ -194,6 +194,18 @@ def _payout_problem(holding: Holding) -> ConfigError | None:
     return ConfigError(
         f"positions: {holding.position.id}: payout.to {to} is {what} of this position, and what is sent there is lost; "
         "name a wallet of yours"
+    )
+
+
+def _division_problem(holding: Holding) -> ConfigError | None:
+    """Refuse to divide what never passes through the wallet: a vault's harvest, and rewards put back in one call."""
+    options, effects = holding.position.options, holding.market.side_effects
+    asked = [name for name, on in (("payout", options.payout_bps), ("gas_top_up", options.gas_keep_wei)) if on]
+    if not asked or not effects & {SideEffect.FOR_EVERYBODY, SideEffect.ONE_CALL}:
+        return None
+    return ConfigError(
+        f"positions: {holding.position.id}: {' and '.join(asked)}: what is harvested here never passes through the "
+        "wallet, so nothing of it can be divided; remove it"
     )
 
 

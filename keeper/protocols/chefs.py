@@ -231,8 +231,8 @@ def find_pools(
         amounts.update({pid: amount for pid, amount in held if amount})
     if not amounts:
         return ()
-    pids = sorted(amounts)
-    answers = yield [ask(pid) for pid in pids]
+    staked_in = sorted(amounts)
+    answers = yield [ask(pid) for pid in staked_in]
     tokens = [staked(a) if staked else address_at(words_of(a), 0) for a in answers]
     known = yield from ask_staked(chain, tuple(dict.fromkeys(t for t in tokens if t != ZERO_ADDRESS)))
     return [
@@ -243,6 +243,6 @@ def find_pools(
             staked=Amount(known[token], amounts[pid]),
             label=f"pool {pid}, {known[token].symbol}",
         )
-        for pid, token in zip(pids, tokens, strict=True)
+        for pid, token in zip(staked_in, tokens, strict=True)
         if token in known
     ]

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import IO, Any, Final
 
 from keeper.domain.money import BPS, WAD, Amount
+from keeper.domain.spans import span_text
 
 __all__ = [
     "address_long",
@@ -34,8 +35,6 @@ __all__ = [
 
 #: Integers above this lose digits in JavaScript and jq, so they are written as text.
 _SAFE_INT: Final = 2**53
-
-_UNITS: Final = (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 # ---------------------------------------------------------------------------- where it goes
@@ -126,16 +125,7 @@ def amount(value: Amount, digits: int = 6) -> str:
 
 def duration(seconds: int) -> str:
     """Spell a time in its two largest units: ``11 d 6 h``."""
-    left = abs(seconds)
-    parts: list[tuple[int, str]] = []
-    for unit, size in _UNITS:
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append((count, unit))
-        if len(parts) == 2:
-            break
-    text = " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
-    return f"-{text}" if seconds < 0 else text
+    return span_text(seconds)
 
 
 def gas_price(wei: int) -> str:

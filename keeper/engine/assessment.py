@@ -83,7 +83,8 @@ def assess(
     standing, now = known.standings.get(position.id, _NOTHING_YET), observation.block.timestamp
     record = track_record(context, position, standing.newest)
     gas = context.learned_gas.get(position.id) or record.gas_units or standing.last_gas or holding.market.typical_gas
-    judge = context.policies.get(position.options.policy or context.policy)
+    # A batch decides by the rule's numbers: no policy is asked about its members.
+    judge = None if position.options.batch else context.policies.get(position.options.policy or context.policy)
     rates = learnt_rates(context, position, observation, compounded=standing.newest != NO_COMPOUND)
     horizon = learnt_horizon(context, position, rates if rates is not None else observation.accruals, now)
     timed = judge is not None or position.options.max_interval_seconds is not None
@@ -150,6 +151,7 @@ def _around(
         max_failures=MAX_FAILURES,
         last_harvest_at=record.last_at,
         min_interval_seconds=0 if forced else options.min_interval_seconds,
+        round_open_since=record.opened_at,
         native_symbol=context.chain.facts.native_symbol,
         harvests_this_year=record.within_a_year(now),
         max_harvests_per_year=options.max_harvests_per_year,

@@ -36,7 +36,6 @@ _APART: Final = 100
 def decide(case: Case) -> Decision:
     """Return HARVEST, WAIT or BLOCKED with every number and reason behind it."""
     r = reckon(case)
-    t = r.thresholds
     answer = _answer(case, r)
     # A limit is for fees: an event and a restarted clock are paid to nobody, and a call fee is no reason to pay more.
     paid = UsdWad(r.cost.gas_usd + r.cost.l1_usd + r.cost.failure_usd)
@@ -54,7 +53,7 @@ def decide(case: Case) -> Decision:
         reasons=reasons,
         numbers=numbers,
         guards=(*_price_guards(case.valuation), *guards.passed),
-        next_check=None if t.eta_seconds is None else case.observation.block.timestamp + t.eta_seconds,
+        next_check=None if numbers.eta_seconds is None else case.observation.block.timestamp + numbers.eta_seconds,
     )
 
 
@@ -98,9 +97,9 @@ def _verdict(  # noqa: PLR0911  (one line for each answer, the strongest first)
     if e.reward <= 0 and e.cost >= 0:
         return Verdict.WAIT, (Reason(ReasonCode.NOTHING_PENDING, "nothing is pending yet"),)
     if case.forced:
-        return Verdict.HARVEST, (why_harvest(ReasonCode.FORCED, e, t),)
+        return Verdict.HARVEST, (why_harvest(ReasonCode.FORCED, e, t, rated=bool(case.accruals)),)
     if _overdue(case, e):
-        return Verdict.HARVEST, (why_harvest(ReasonCode.MAX_INTERVAL, e, t),)
+        return Verdict.HARVEST, (why_harvest(ReasonCode.MAX_INTERVAL, e, t, rated=bool(case.accruals)),)
     if case.round is not None:
         return why_round(case.position, case.round, e, t)
     if answer is not None:

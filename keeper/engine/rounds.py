@@ -52,7 +52,7 @@ def round_for(context: ChainContext, members: Sequence[Case]) -> Round:
     """Work out one batch from its members' cases, which share an account and a moment."""
     items = []
     for case in members:
-        alone = decide(replace(case, round=None))
+        alone = decide(replace(case, round=None, judge=None))  # a batch asks no policy
         # One that waits tells after its own reason what would hold it: it could not be harvested with the others.
         held = alone.verdict is Verdict.BLOCKED or len(alone.reasons) > 1
         if not held and alone.numbers is not None:
@@ -71,6 +71,7 @@ def _shared(context: ChainContext, members: Sequence[Case]) -> UsdWad:
     if terms is None:
         return NO_USD
     now = first.observation.block.timestamp
-    if any(c.around.last_harvest_at is not None and now - c.around.last_harvest_at < _OPEN_SECONDS for c in members):
+    begun = [c.around.round_open_since for c in members if c.around.round_open_since is not None]
+    if any(now - at < _OPEN_SECONDS for at in begun):  # one that failed has opened no round
         return NO_USD
     return UsdWad(terms.shared_usd + first.valuation.gas_cost(terms.shared_gas * first.fees.price_wei))

@@ -34,7 +34,9 @@ class TrackRecord:
     gas_units: int | None
     correction_ppm: int
     failure_ppm: int
-    #: Unix seconds of those that were done, newest first.
+    #: Unix seconds at which the last one was begun that did not fail.
+    opened_at: int | None
+    #: Unix seconds of those that were done, or had claimed when they failed (a receipt is income), newest first.
     done_at: tuple[int, ...]
 
     def within_a_year(self, now: int) -> int:
@@ -99,8 +101,13 @@ def _record(harvests: Sequence[Harvest]) -> TrackRecord:
         gas_units=next((h.predicted_gas for h in done if h.predicted_gas > 0), None),
         correction_ppm=gas_correction_ppm(harvests),
         failure_ppm=failure_allowance_ppm(harvests),
-        done_at=tuple(h.finished_at or h.started_at for h in done),
+        opened_at=next((h.started_at for h in begun if h.state is not HarvestState.FAILED), None),
+        done_at=tuple(h.finished_at or h.started_at for h in begun if h.state is HarvestState.DONE or _income(h)),
     )
+
+
+def _income(harvest: Harvest) -> bool:
+    return harvest.state is HarvestState.FAILED and any(amount.raw > 0 for amount in harvest.received)
 
 
 #: All positions that were never compounded share this one.

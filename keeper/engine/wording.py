@@ -16,13 +16,16 @@ __all__ = ["why_harvest", "why_patient", "why_round", "why_wait"]
 _DAY = 86_400
 
 
-def why_harvest(code: ReasonCode, e: Economics, t: Thresholds) -> Reason:
-    """Word a harvest: by the rule, by a person, or because the longest interval has passed."""
+def why_harvest(code: ReasonCode, e: Economics, t: Thresholds, *, rated: bool = True) -> Reason:
+    """Word a harvest: by the rule, by a person, or because the longest interval has passed.
+
+    ``rated``: how fast rewards accrue is known.
+    """
     lead = {
         ReasonCode.FORCED: "forced by a person; ",
         ReasonCode.MAX_INTERVAL: "max_interval has passed, and the reward is worth fetching; ",
     }.get(code, "")
-    return Reason(code, f"{lead}{_standing(e, t)}")
+    return Reason(code, f"{lead}{_standing(e, t, rated=rated)}")
 
 
 def why_patient(e: Economics, t: Thresholds, weight_ppm: int, price_wei: int, normal_wei: int | None) -> Reason:
@@ -88,7 +91,10 @@ def _ended(accruals: Sequence[Accrual], observation: Observation) -> bool:
     return bool(accruals) and all(a.ends_at is not None and a.ends_at <= now for a in accruals)
 
 
-def _standing(e: Economics, t: Thresholds) -> str:
+def _standing(e: Economics, t: Thresholds, *, rated: bool = True) -> str:
+    if not rated:
+        costs = f"{usd_text(e.reward)} pending, a compound costs {usd_text(e.cost)}"
+        return f"{costs}; the rate is not known yet, so nobody can say what more it earns"
     if t.reward is None:
         return f"{usd_text(e.reward)} pending, a compound costs {usd_text(e.cost)}, and nothing more is earned by it"
     word = "has passed" if e.reward >= t.reward else "has not reached"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount
 from keeper.domain.observation import Accrual, Observation, RateSource
 from keeper.strategy.meter import Look, Meter
+from keeper.strategy.recall import parsed, recalled
 
 __all__ = ["RateState", "accruals_of", "learn", "must_learn", "rate_key", "state_of", "state_text"]
 
@@ -33,6 +34,14 @@ class RateState:
     stake_token: Address
     stake: int
     meters: tuple[Meter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A written state, without its meters."""
+
+    stake_token: Address
+    stake: int
 
 
 def rate_key(position_id: str) -> str:
@@ -108,14 +117,14 @@ def state_text(state: RateState) -> str:
 
 
 def state_of(text: str | None) -> RateState | None:
-    """Read what ``state_text`` wrote; ``None`` where it is missing, or another version's: learning then begins anew."""
+    """Read what ``state_text`` wrote; ``None`` where it is missing, garbage, or another version's."""
     try:
-        data: Any = json.loads(text or "null")
-        if data is None or data.pop("version") != _VERSION:
+        data = parsed(text or "null")
+        if not isinstance(data, dict) or data.get("version") != _VERSION or not isinstance(data.get("meters"), list):
             return None
-        meters = tuple(Meter(**meter) for meter in data.pop("meters"))
-        return RateState(**data, meters=meters)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        head = recalled(_Head, {key: value for key, value in data.items() if key not in ("version", "meters")})
+        return RateState(head.stake_token, head.stake, tuple(recalled(Meter, meter) for meter in data["meters"]))
+    except ValueError:
         return None
 
 

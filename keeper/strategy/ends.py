@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from keeper.domain.money import Address
 from keeper.domain.observation import Accrual
 from keeper.domain.position import RewardsEnd
+from keeper.strategy.recall import parsed, recalled
 
 __all__ = ["EndMemory", "SeenEnd", "ends_key", "horizon_of", "memory_of", "memory_text", "remember"]
 
@@ -97,11 +98,11 @@ def memory_text(memory: EndMemory) -> str:
 
 
 def memory_of(text: str | None) -> EndMemory:
-    """Read what ``memory_text`` wrote; an empty memory where it is missing, or another version's."""
+    """Read what ``memory_text`` wrote; an empty memory where it is missing, garbage, or another version's."""
     try:
-        data: Any = json.loads(text or "[]")
-        return EndMemory(tuple(SeenEnd(**end) for end in data))
-    except (ValueError, TypeError):
+        data = parsed(text or "[]")
+        return EndMemory(tuple(recalled(SeenEnd, end) for end in data)) if isinstance(data, list) else EndMemory()
+    except ValueError:
         return EndMemory()
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from keeper.domain.decision import Reason, ReasonCode
 from keeper.domain.money import UsdWad, usd_text
 from keeper.domain.observation import Observation
+from keeper.domain.spans import span_text
 
 __all__ = ["MAX_FAILURES", "Guards", "Surroundings", "check_guards"]
 
@@ -38,6 +39,8 @@ class Surroundings:
     #: Unix seconds of the last finished harvest; ``None`` when there was none.
     last_harvest_at: int | None
     min_interval_seconds: int
+    #: Unix seconds at which the last harvest was begun that did not fail: it has paid what a batch shares.
+    round_open_since: int | None = None
     #: Symbol of the gas token, for sentences.
     native_symbol: str = "ETH"
     #: Harvests of the last 365 days, and how many are wanted at most.
@@ -162,8 +165,8 @@ def _gas_balance(a: Surroundings) -> Reason:
 
 def _interval(o: Observation, a: Surroundings) -> Reason:
     if a.last_harvest_at is not None and o.block.timestamp < a.last_harvest_at + a.min_interval_seconds:
-        text = f"last harvest {o.block.timestamp - a.last_harvest_at} s ago, min_interval is {a.min_interval_seconds} s"
-        return Reason(ReasonCode.TOO_SOON, text)
+        ago, least = span_text(o.block.timestamp - a.last_harvest_at), span_text(a.min_interval_seconds)
+        return Reason(ReasonCode.TOO_SOON, f"last harvest {ago} ago, min_interval is {least}")
     return _ok("interval ok")
 
 

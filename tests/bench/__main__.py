@@ -14,13 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.bench import deciding, farm, measure, sending
+from tests.bench import deciding, farm, measure, mixed, sending
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1,000 positions only")
-    parser.add_argument("--only", choices=("reading", "sending", "deciding"), help="one part of it")
+    parser.add_argument("--only", choices=("reading", "mixed", "sending", "deciding"), help="one part of it")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where the figures go")
     options = parser.parse_args()
     sizes = [1_000] if options.quick else [1_000, 10_000]
@@ -28,6 +28,8 @@ def main() -> int:
     rows: list[measure.Row] = []
     if options.only in {None, "reading"}:
         rows += _reading(sizes, quick=options.quick)
+    if options.only in {None, "mixed"}:
+        rows += mixed.mixed(quick=options.quick)
     if options.only in {None, "sending"}:
         rows += _sending(quick=options.quick)
     if options.only in {None, "deciding"}:

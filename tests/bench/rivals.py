@@ -16,7 +16,7 @@ from filelock import FileLock
 from keeper.chain.anvil_binary import devnet_home
 from tests.bench import accounts, farm
 
-__all__ = ["POLL", "Floor", "NotAvailable", "OneByOne", "Viem"]
+__all__ = ["POLL", "Floor", "NotAvailable", "OneByOne", "Viem", "install_viem"]
 
 #: Seconds between two looks for receipts, the same for all.
 POLL: Final = 0.005
@@ -84,7 +84,7 @@ class Viem:
 
     def __init__(self, node, pools: int) -> None:
         """Start it. Raises NotAvailable."""
-        home = _install()
+        home = install_viem()
         owner = accounts.account(node, "viem", pools)
         prices = [str(number) for number in (accounts.GAS, accounts.MAX_FEE, accounts.TIP, farm.FACTS.chain_id)]
         arguments = [str(home / "node_modules"), node.url, "0x" + owner.secret.hex(), farm.FARM, *prices]
@@ -109,7 +109,7 @@ class Viem:
         self._process.communicate(timeout=10)
 
 
-def _install() -> Path:
+def install_viem() -> Path:
     """Install viem by its lock file, once, in a folder of its own."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:

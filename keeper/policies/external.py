@@ -22,6 +22,9 @@ __all__ = ["External", "ExternalPolicy"]
 #: Missed deadlines in a row after which the process hangs rather than being slow once.
 _PATIENCE: Final = 3
 
+#: Missed answers that are remembered: a late answer to an older request is a mistake.
+_MOST_MISSED: Final = 100
+
 #: Seconds for which a failed process is left alone, by how often it failed lately: never, once, twice, three times.
 _REST: Final = (0.0, 1.0, 5.0, 60.0)
 
@@ -87,7 +90,7 @@ class ExternalPolicy:
         self._closed = False
         self._rests = _Rests()
         self._number = 0
-        #: Requests to the present process whose answers were not waited for any longer.
+        #: Requests to the present process whose answers were not waited for any longer; only the newest of them.
         self._missed: set[int] = set()
         self._misses_in_a_row = 0
 
@@ -150,6 +153,8 @@ class ExternalPolicy:
         what = f"gave no answer within {self._spec.timeout_seconds:g} seconds"
         advice = f"make it faster, or raise policies.{self.name}.timeout"
         self._missed.add(self._number)
+        if len(self._missed) > _MOST_MISSED:
+            self._missed.remove(min(self._missed))
         self._misses_in_a_row += 1
         if self._misses_in_a_row < _PATIENCE:
             return _Failed(what, advice)

@@ -20,6 +20,7 @@ from policy_kit import SCENE, Heard, SetClock, scene
 from keeper.domain.decision import ReasonCode
 from keeper.domain.events import EventName
 from keeper.notify.redact import Redactor
+from keeper.policies import external
 from keeper.policies.external import External, ExternalPolicy
 
 HONEST = """
@@ -380,6 +381,25 @@ def test_a_late_answer_is_skipped_and_never_taken_for_another(make, tmp_path):
     answer = policy.judge(SCENE, "farm")
 
     assert (answer.harvest, answer.code) == (False, ReasonCode.POLICY_WAITS)
+
+
+def test_what_was_missed_is_not_remembered_for_ever(make, monkeypatch):
+    monkeypatch.setattr(external, "_MOST_MISSED", 3, raising=False)
+    policy = make(
+        """
+        import json, sys
+        for line in sys.stdin:
+            number = json.loads(line)["id"]
+            if number % 2:
+                print(json.dumps({"id": number, "harvest": False}), flush=True)
+        """,
+        timeout=20.0,
+    )
+    patient, hasty = policy._spec, replace(policy._spec, timeout_seconds=0.05)
+    for number in range(1, 15):
+        policy._spec = patient if number % 2 else hasty
+        policy.judge(SCENE, "farm")
+    assert policy._missed == {10, 12, 14}  # the newest: an answer to an older one is an answer to nothing
 
 
 def test_forks_are_ended_with_it_those_that_detach_too(make, tmp_path):

@@ -1,4 +1,4 @@
-"""Wires what comes from outside the chain: prices from the web to check by, and proofs of merkle drops."""
+"""Wires what comes from outside the chain: prices and quotes from the web to check by, and proofs of merkle drops."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from keeper.domain.valuation import Quote
 from keeper.engine.clock import SystemClock
 from keeper.engine.context import Plugins, no_outside_price
 from keeper.errors import ConfigError
-from keeper.ports import EventSink, ProtocolAdapter, TakesDrops
+from keeper.ports import EventSink, ProtocolAdapter, QuoteSource, TakesDrops
 
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded
-    from keeper.config.models import SanityConfig
+    from keeper.config.models import QuotesConfig, SanityConfig
     from keeper.offchain.prices import OutsidePrices
 
 __all__ = ["Outside", "open_outside"]
 
 #: Seconds between two looks at proofs; trees are published every few hours.
 _DROPS_POLL: Final = 600
+#: Seconds between two looks at what a harvest that was held back would bring elsewhere.
+_QUOTES_POLL: Final = 120
 #: Seconds that the first look is given before everything goes on without it.
 _FIRST_LOOK: Final = 3.0
 
@@ -37,6 +39,8 @@ class Outside:
     price: Callable[[Token], Quote | None] = no_outside_price
     #: ``(source, owner, chain name)`` to what is known; ``None`` where no position wants proofs.
     drops: Callable[[str, Address, str], Drops] | None = None
+    #: Who is asked what a sale would bring elsewhere; ``None`` where nobody is.
+    quotes: QuoteSource | None = None
 
     def furnished(self, plugins: Plugins) -> Plugins:
         """Return the adapters, those that take proofs with somebody to ask."""
@@ -79,6 +83,9 @@ def open_outside(
     sanity = loaded.settings.prices.sanity
     if sanity is not None:
         outside.price = _open_prices(loaded, sanity, positions, clock, tell, resources, keep_secret).price
+    quotes = loaded.settings.quotes
+    if quotes.kind != "off":
+        outside.quotes = _open_quotes(loaded, quotes, positions, clock, tell, resources, keep_secret)
     return outside
 
 
@@ -102,6 +109,43 @@ def _open_drops(
     return lambda source, owner, chain: shelf.drops(source, owner, chain_ids[chain])
 
 
+def _open_quotes(
+    loaded: Loaded,
+    wanted: QuotesConfig,
+    positions: Sequence[Position],
+    clock: SystemClock,
+    tell: Callable[[str], None],
+    resources: ExitStack,
+    keep_secret: Callable[[str], None],
+) -> QuoteSource:
+    from keeper.offchain.quotes import FORMS, OutsideQuotes
+    from keeper.offchain.watch import Watch
+
+    form = FORMS[wanted.kind]
+    key = _key(loaded, wanted.key_env, "quotes.key_env")
+    for secret in (key, wanted.url):
+        if secret:
+            keep_secret(secret)
+    chains = dict.fromkeys(p.chain for p in positions)
+    usual = {name: form.networks.get(loaded.chain_facts(name).chain_id) for name in chains}
+    networks = {name: network for name, network in usual.items() if network} | dict(wanted.networks)
+    quotes = OutsideQuotes(
+        form, networks, timeout=wanted.timeout, url=wanted.url, key=key, monotonic=clock.monotonic, tell=tell
+    )
+    watch = Watch("quotes", quotes.look, _QUOTES_POLL)
+    resources.callback(watch.close)
+    watch.start()
+    return quotes
+
+
+def _key(loaded: Loaded, variable: str | None, path: str) -> str | None:
+    """Read a key from the environment, its only place. Raises ConfigError when it is named and not there."""
+    key = loaded.env.get(variable) if variable else None
+    if variable and not key:
+        raise ConfigError(f"{path}: environment variable {variable} is not set; export it")
+    return key
+
+
 def _open_prices(
     loaded: Loaded,
     sanity: SanityConfig,
@@ -115,9 +159,7 @@ def _open_prices(
     from keeper.offchain.watch import Watch
 
     service = SERVICES[sanity.kind]
-    key = loaded.env.get(sanity.key_env) if sanity.key_env else None
-    if sanity.key_env and not key:
-        raise ConfigError(f"prices.sanity.key_env: environment variable {sanity.key_env} is not set; export it")
+    key = _key(loaded, sanity.key_env, "prices.sanity.key_env")
     for secret in (key, sanity.url):
         if secret:
             keep_secret(secret)

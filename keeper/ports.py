@@ -23,6 +23,7 @@ from keeper.domain.permission import ArgRule, Permission
 from keeper.domain.plan import Call, Leg, Plan, Share
 from keeper.domain.position import Basket, Market, Position, RouteSpec
 from keeper.domain.reads import Read, ReadResult
+from keeper.domain.sale_quote import SaleQuote
 from keeper.domain.spec import ParamSpec, PriceSpec
 from keeper.domain.transaction import (
     FeeQuote,
@@ -57,6 +58,7 @@ __all__ = [
     "PriceSpec",
     "ProtocolAdapter",
     "Questions",
+    "QuoteSource",
     "Signer",
     "Store",
     "Submission",
@@ -256,6 +258,20 @@ class PoolMaker(Protocol):
 
     def permissions(self, basket: Basket, owner: Address) -> Sequence[Permission]:
         """The only calls that ``join`` makes."""
+
+
+@runtime_checkable
+class QuoteSource(Protocol):
+    """Somebody outside the chain who knows what a sale would bring: a yardstick for the ways above, never a way."""
+
+    #: For people.
+    name: str
+
+    def quote(self, owner: Address, sold: Amount, buy: Token, *, wait: bool) -> SaleQuote | None:
+        """Say what selling ``sold`` would bring; ``None`` when nobody says, for whatever reason. Never raises.
+
+        ``wait``: ask, for a bounded time; otherwise what is known already is said, and nothing is waited for.
+        """
 
 
 # ---------------------------------------------------------------------------- prices

@@ -201,6 +201,8 @@ class _Builder:
                 settings.prices.sanity.max_deviation if settings.prices.sanity else 0,
             ),
             outside_price=self.outside.price,
+            quotes=self.outside.quotes,
+            quotes_worse_bps=settings.quotes.max_worse,
             limits=limits,
             store=store,
             clock=self.clock,

@@ -64,6 +64,7 @@ TABLES = (
     ("[prices.sanity]", models.SanityConfig),
     ("[[prices.tokens]]", models.PriceTokenConfig),
     ("[limits]", models.LimitsConfig),
+    ("[quotes]", models.QuotesConfig),
     ("[web]", models.WebConfig),
     ("[notify]", models.NotifyConfig),
     ("[report]", models.ReportConfig),
@@ -123,6 +124,12 @@ A position's `route` names its exchange, and only that one is used. An array of 
 several: each harvest is quoted on all of them, and the one that brings most after gas is taken. Without `route`, the
 chain's exchanges are offered: those of `[[chains.NAME.exchanges]]`, then those of the shipped file. A key may call no
 router but these.
+
+`[quotes]` asks an aggregator, too, once a harvest is due: 0x, 1inch or CoW. It is never traded with. When it would get
+more than `max_worse` beyond the best configured way, nothing is sent, and `keeper explain` names both amounts and what to
+add to the route. An answer that is no quote, below the floor that keeper itself would accept or far above the agreed price
+counts for nothing; so does one that does not come in time. [Why its own transaction is not
+signed](../explanation/aggregators.md).
 
 ## When to compound, and what becomes of a harvest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from keeper.cli.output import amount, gas_price, say, table, usd
 from keeper.cli.views import amounts, decision_json
-from keeper.domain.decision import Decision
+from keeper.domain.decision import Decision, ReasonCode
 from keeper.domain.money import Address, Amount
 from keeper.domain.plan import Call, Leg, LegKind, MinOut, Plan
 from keeper.engine.lap import Prepared
@@ -48,7 +48,8 @@ def print_prepared(prepared: Prepared, position_id: str) -> None:
     """Show verdict, reasons, and the plan when the simulation passed."""
     decision = prepared.decision
     say(f"{position_id}  {decision.verdict.value}")
-    for reason in decision.reasons:
+    noted = [guard for guard in decision.guards if guard.code is ReasonCode.ROUTE_COMPARED]
+    for reason in (*decision.reasons, *noted):
         say(f"  {reason.text}")
     plan, rehearsal = prepared.plan, prepared.rehearsal
     if plan is None or rehearsal is None:

@@ -210,6 +210,7 @@ def _settings(parts: Parts) -> models.Settings:
         signers=MappingProxyType(parts.signers),
         prices=cast("models.PricesConfig", sections["prices"]),
         limits=cast("models.LimitsConfig", sections["limits"]),
+        quotes=cast("models.QuotesConfig", sections["quotes"]),
         web=cast("models.WebConfig", sections["web"]),
         notify=cast("models.NotifyConfig", sections["notify"]),
         report=cast("models.ReportConfig", sections["report"]),

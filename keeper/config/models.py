@@ -53,6 +53,7 @@ __all__ = [
     "PositionConfig",
     "PriceTokenConfig",
     "PricesConfig",
+    "QuotesConfig",
     "ReportConfig",
     "RouteConfig",
     "SanityConfig",
@@ -182,6 +183,36 @@ class PricesConfig(Table):
     sanity: SanityConfig | None = Field(None, description="Prices from the web to check by.")
 
 
+class QuotesConfig(Table):
+    """``[quotes]``: an aggregator asked what a due sale would bring elsewhere; it is never traded with."""
+
+    kind: Literal["off", "0x", "1inch", "cow"] = Field("off", description="Which service; `off` asks nobody.")
+    max_worse: Bps = Field(
+        written("1%"),
+        ge=1,
+        le=9_000,
+        description="A harvest waits when the service would get this much more than its best configured way.",
+    )
+    timeout: Seconds = Field(written("3s"), ge=1, le=30, description="Longest wait for one answer.")
+    url: RpcUrl | None = Field(
+        None, description="Another address of the service; `$NAME` is filled in, where the key is part of it."
+    )
+    key_env: Text | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Name of the environment variable with the key; 0x and 1inch want one.",
+    )
+    networks: dict[Text, Text] = Field(
+        {}, description="What the service calls a chain, by chain name; the usual chains are known."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Self:
+        if self.kind in {"0x", "1inch"} and self.key_env is None and self.url is None:
+            raise ValueError(f"needs key_env for {self.kind}: the name of the environment variable with its API key")
+        return self
+
+
 class LimitsConfig(Table):
     """``[limits]``: hard stops, checked where transactions are signed."""
 
@@ -274,6 +305,7 @@ class Settings:
     signers: Mapping[str, SignerConfig]
     prices: PricesConfig
     limits: LimitsConfig
+    quotes: QuotesConfig
     web: WebConfig
     notify: NotifyConfig
     report: ReportConfig

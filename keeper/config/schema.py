@@ -25,6 +25,7 @@ SECTIONS: Final[Mapping[str, type[models.Table]]] = MappingProxyType(
         "keeper": models.KeeperConfig,
         "prices": models.PricesConfig,
         "limits": models.LimitsConfig,
+        "quotes": models.QuotesConfig,
         "web": models.WebConfig,
         "notify": models.NotifyConfig,
         "report": models.ReportConfig,

@@ -53,6 +53,10 @@ class ReasonCode(StrEnum):
     SIMULATION_REVERTED = "simulation_reverted"
     #: The simulated harvest paid nothing or less than it costs.
     SIMULATION_SHORT = "simulation_short"
+    #: An aggregator would get much more for a reward than the best configured way (``[quotes]``).
+    ROUTE_WORSE = "route_worse"
+    #: What an aggregator said beside the best configured way, where it is no reason to wait.
+    ROUTE_COMPARED = "route_compared"
     #: A fee ceiling of ``[limits]`` would be exceeded.
     FEE_ABOVE_LIMIT = "fee_above_limit"
     #: The day's spending budget is used up.

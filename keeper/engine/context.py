@@ -19,6 +19,7 @@ from keeper.ports import (
     PriceSource,
     PriceSpec,
     ProtocolAdapter,
+    QuoteSource,
     Signer,
     Store,
     Submitter,
@@ -157,6 +158,10 @@ class ChainContext:
     batches: Mapping[str, BatchTerms] = field(default_factory=dict)
     #: What the web says a token is worth, where that is asked and fresh; never waits.
     outside_price: Callable[[Token], Quote | None] = no_outside_price
+    #: Who says what a sale would bring elsewhere; ``None`` where nobody is asked.
+    quotes: QuoteSource | None = None
+    #: How much more that may be than the best configured way brings, basis points.
+    quotes_worse_bps: int = 100
     #: The currency that people are told amounts in; one for all chains.
     base: BaseCurrency = field(default_factory=BaseCurrency)
     #: Seconds for which samples and prices of gas are kept.

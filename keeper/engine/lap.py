@@ -9,13 +9,14 @@ import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
 from keeper.domain.observation import Observation
-from keeper.domain.plan import Plan
+from keeper.domain.plan import LegKind, Plan
 from keeper.domain.position import SideEffect
 from keeper.engine.assessment import Assessment, decide_again
 from keeper.engine.book import Book, Holding
@@ -27,6 +28,7 @@ from keeper.engine.flight import Flight, flight_of
 from keeper.engine.payout import part
 from keeper.engine.plan import make_plan, sold_amounts
 from keeper.engine.rounds import mates
+from keeper.engine.second_opinion import Opinion, second_opinion
 from keeper.engine.simulate import Rehearsal, rehearse
 from keeper.engine.survey import record_changes, survey
 from keeper.engine.telling import say_planned, say_resumed
@@ -92,11 +94,11 @@ class Outcome:
 Execute = Callable[[ChainContext, Work], Harvest]
 
 
-def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
+def prepare(context: ChainContext, assessment: Assessment, *, wait: bool = True) -> Prepared:
     """Plan and simulate one position, and decide again with the simulated amounts and gas.
 
     Works for WAIT positions too: it is how ``explain`` learns the truth behind a stale view. One position that cannot
-    be simulated is blocked, and harms no other.
+    be simulated is blocked, and harms no other. ``wait``: for what somebody outside the chain says about its sales.
 
     Raises:
         Transient: when the chain cannot be read.
@@ -104,12 +106,14 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
     case = assessment.case
     if case is None or assessment.holding is None:
         return Prepared(assessment)
+    opinion: Callable[[], Opinion] = Opinion
     try:
         claimed = _simulated_claim(context, assessment.holding, case)
         money = GasMoney(case.around.native_balance_wei, case.fees.price_wei) if case.around.can_sign else None
         gas = case.fees.price_wei
         sold = sold_amounts(context.plugins, assessment.holding, claimed, case.valuation, money, gas)
         holding = best_ways(context, assessment.holding, sold, case.valuation, gas, case.observation.block)
+        opinion = partial(second_opinion, context, holding, sold, case, wait=wait)
         plan = make_plan(context.plugins, holding, claimed, case.valuation, money, gas)
         rehearsal = rehearse(context.chain, plan, case.observation.block)
     except HarvestPaidNothing as error:
@@ -117,7 +121,10 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
             return Prepared(assessment)  # the views said so already
         return Prepared(_blocked(assessment, Reason(ReasonCode.SIMULATION_SHORT, str(error))))
     except (SimulationReverted, RpcRejected, ReadFailed) as error:
-        return Prepared(_blocked(assessment, Reason(ReasonCode.SIMULATION_REVERTED, str(error))))
+        why: tuple[Reason, ...] = (Reason(ReasonCode.SIMULATION_REVERTED, str(error)),)
+        if assessment.decision.verdict is Verdict.HARVEST:
+            why += opinion().worse  # a bad way may well be what reverts, and this says what to do about it
+        return Prepared(_blocked(assessment, *why))
     context.learned_gas[plan.position_id] = rehearsal.simulation.gas_used
     l1_fee = sum(context.chain.l1_fee_wei(call.data) for call in rehearsal.calls)
     context.learned_l1_fee[plan.position_id] = l1_fee
@@ -131,6 +138,8 @@ def prepare(context: ChainContext, assessment: Assessment) -> Prepared:
         top_up_bps=divided.top_up_bps,
     )
     checked = _check_fee_limits(context, better, rehearsal, decision)
+    if checked.verdict is Verdict.HARVEST and any(leg.kind is LegKind.SWAP for leg in plan.legs):
+        checked = opinion().on(checked)
     return Prepared(replace(assessment, decision=checked, case=better), plan, rehearsal)
 
 
@@ -388,8 +397,8 @@ def _budget(seen: Assessment) -> int:
     return (numbers.fire_gas_price_wei or 0) if numbers is not None else 0
 
 
-def _blocked(assessment: Assessment, reason: Reason) -> Assessment:
-    decision = replace(assessment.decision, verdict=Verdict.BLOCKED, reasons=(reason, *assessment.decision.reasons))
+def _blocked(assessment: Assessment, *why: Reason) -> Assessment:
+    decision = replace(assessment.decision, verdict=Verdict.BLOCKED, reasons=(*why, *assessment.decision.reasons))
     return replace(assessment, decision=decision)
 
 

@@ -168,7 +168,7 @@ class ChainWatch:
         if assessment.case is None or (known and assessment.decision.verdict is not Verdict.HARVEST):
             return assessment
         try:
-            return prepare(self.context, assessment).assessment
+            return prepare(self.context, assessment, wait=False).assessment
         except Transient as error:
             reason = Reason(ReasonCode.READ_FAILED, f"the simulation did not answer: {error}")
             decision = replace(assessment.decision, verdict=Verdict.BLOCKED, reasons=(reason,))

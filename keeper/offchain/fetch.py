@@ -24,6 +24,11 @@ _CHUNK: Final = 65_536
 class Unfetched(Exception):
     """A document could not be had; the text says why and names the host only, as addresses may hold keys."""
 
+    def __init__(self, text: str, status: int | None = None) -> None:
+        """Say why; ``status`` is that of an answer that is none."""
+        super().__init__(text)
+        self.status = status
+
 
 def shown(source: str) -> str:
     """Name a source for people: a file as it is, of a web address the host."""
@@ -32,13 +37,19 @@ def shown(source: str) -> str:
 
 
 def get_json(
-    source: str, headers: Mapping[str, str] | None = None, *, seconds: float = 10.0, max_bytes: int = MAX_BYTES
+    source: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    body: Mapping[str, Any] | None = None,
+    seconds: float = 10.0,
+    max_bytes: int = MAX_BYTES,
 ) -> Any:
     """Return the document; numbers with a point are exact decimals. Redirects are not followed.
 
     Args:
         source: an http(s) address, or the path of a file.
         headers: sent along.
+        body: a question that is posted as JSON; without it the document is only got.
         seconds: for all of it, however slowly it comes.
         max_bytes: longest answer that is read.
 
@@ -47,11 +58,11 @@ def get_json(
     """
     parts = urlsplit(source)
     if parts.scheme in {"http", "https"}:
-        body = _from_web(parts, headers or {}, time.monotonic() + seconds, max_bytes)
+        said = _from_web(parts, headers or {}, body, time.monotonic() + seconds, max_bytes)
     else:
-        body = _from_file(Path(source), max_bytes)
+        said = _from_file(Path(source), max_bytes)
     try:
-        found = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+        found = json.loads(said, parse_float=Decimal, parse_constant=_no_constant)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise Unfetched(f"{shown(source)} answers no JSON ({type(error).__name__})") from error
     if _deeper(found, _DEEPEST):
@@ -70,7 +81,9 @@ def _from_file(path: Path, max_bytes: int) -> bytes:
     return body
 
 
-def _from_web(parts: SplitResult, headers: Mapping[str, str], until: float, max_bytes: int) -> bytes:
+def _from_web(
+    parts: SplitResult, headers: Mapping[str, str], posted: Mapping[str, Any] | None, until: float, max_bytes: int
+) -> bytes:
     host = parts.hostname
     if host is None:
         raise Unfetched("the address has no host")
@@ -83,10 +96,15 @@ def _from_web(parts: SplitResult, headers: Mapping[str, str], until: float, max_
             else http.client.HTTPConnection(host, parts.port, timeout=timeout)
         )
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={"Accept": "application/json", "User-Agent": "keeper", **headers})
+        sent = {"Accept": "application/json", "User-Agent": "keeper", **headers}
+        if posted is None:
+            connection.request("GET", path, headers=sent)
+        else:
+            sent["Content-Type"] = "application/json"
+            connection.request("POST", path, json.dumps(posted), headers=sent)
         answer = connection.getresponse()
         if answer.status != http.client.OK:
-            raise Unfetched(f"{host} answers status {answer.status}")
+            raise Unfetched(f"{host} answers status {answer.status}", answer.status)
         return _body(connection, answer, until, max_bytes, host)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unfetched(f"{host} cannot be asked ({type(error).__name__})") from error

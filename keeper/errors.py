@@ -8,6 +8,7 @@ KeeperError
     RateLimited            an endpoint asked us to slow down
     BadReply               an endpoint answered something that is not an answer
     StaleHead              an endpoint's head is too old
+      StatePruned          ... or the block lies so far back that it has dropped its state
     Disagreement           endpoints contradict each other where they must agree: nothing is sent, nothing is settled
   ReadFailed               a view call reverted or answered bytes of the wrong shape
   RpcRejected              the node understood the call and refused it
@@ -57,6 +58,7 @@ __all__ = [
     "SignerError",
     "SimulationReverted",
     "StaleHead",
+    "StatePruned",
     "StoreError",
     "StoreUnavailable",
     "Transient",
@@ -114,6 +116,10 @@ class BadReply(Transient):
 
 class StaleHead(Transient):
     """An endpoint's newest block is too old to decide by."""
+
+
+class StatePruned(StaleHead):
+    """An endpoint no longer has the state of a block that it has passed: another may, the same never will."""
 
 
 class Disagreement(Transient):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from keeper.errors import BadReply, KeeperError, RateLimited, RpcRejected, RpcUnavailable, StaleHead
+from keeper.errors import BadReply, KeeperError, RateLimited, RpcRejected, RpcUnavailable, StaleHead, StatePruned
 
 __all__ = ["MAX_ANSWER_BYTES", "Answer", "dump", "many", "one"]
 
@@ -41,6 +42,9 @@ _STALE_WORDS: Final = (
     "cannot query unfinalized data",
     "after last accepted block",
 )
+
+#: How a node says both its height and the block that was asked for.
+_HEIGHTS: Final = re.compile(r"block height is (\d{1,20}) but requested was (\d{1,20})\b")
 
 #: Codes of JSON-RPC itself: the request, not its outcome, was refused.
 _NOT_FOUND_CODES: Final = frozenset({-32601})
@@ -178,8 +182,16 @@ def _error(error: dict[str, Any], name: str, scrub: Scrub) -> KeeperError:
             retry_after=_LONG_WAIT if quota else _backoff(error.get("data")),
         )
     if code not in _NOT_FOUND_CODES and _has(lower, _STALE_WORDS):
+        if _passed(lower):
+            return StatePruned(f"{name} no longer has the state of that block: {words}. Add an archive endpoint.")
         return StaleHead(f"{name} does not have that block: {words}. Wait, or add another endpoint.")
     return RpcRejected(f"{name}: {words}", code=code, data=_revert_data(error.get("data")))
+
+
+def _passed(words: str) -> bool:
+    """Whether a node that lacks a block says that it is past it: waiting brings it back no more."""
+    told = _HEIGHTS.search(words)
+    return told is not None and int(told[2]) <= int(told[1])
 
 
 def _revert_data(data: Any) -> bytes:

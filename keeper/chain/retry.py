@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import tenacity
 
 from keeper.chain.endpoint import WrongChain
-from keeper.errors import RateLimited, RpcTimeout, Transient
+from keeper.errors import RateLimited, RpcTimeout, StatePruned, Transient
 
 __all__ = ["Retry"]
 
@@ -60,15 +60,15 @@ class Retry:
 
 
 def _worth_it(error: BaseException) -> bool:
-    """Tell whether to try again: not when the endpoint asked for more patience than a read has."""
+    """Tell whether to try again: not when the endpoint asked for more patience than a read has, nor what is gone."""
     if isinstance(error, RateLimited) and error.retry_after is not None:
         return error.retry_after <= _PATIENCE
-    return isinstance(error, Transient)
+    return isinstance(error, Transient) and not isinstance(error, StatePruned)
 
 
 def _worth_it_here(error: BaseException) -> bool:
     """Tell whether the same endpoint may do better at once: not after a time-out or a limit, nor of another chain."""
-    return isinstance(error, Transient) and not isinstance(error, (RateLimited, RpcTimeout, WrongChain))
+    return isinstance(error, Transient) and not isinstance(error, (RateLimited, RpcTimeout, StatePruned, WrongChain))
 
 
 _backoff: Final = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT)

@@ -21,6 +21,7 @@ from keeper.errors import (
     RpcTimeout,
     RpcUnavailable,
     StaleHead,
+    StatePruned,
     Transient,
 )
 from keeper.ports import EventSink
@@ -158,7 +159,7 @@ class Roster:
         if failures and len(limits) == len(failures):
             return RateLimited(words, retry_after=min((wait for wait in limits if wait is not None), default=None))
         if failures and all(isinstance(failure, StaleHead) for failure in failures):
-            return StaleHead(words)
+            return (StatePruned if all(isinstance(each, StatePruned) for each in failures) else StaleHead)(words)
         kind = RpcTimeout if any(isinstance(failure, RpcTimeout) for failure in failures) else RpcUnavailable
         return kind(f"no endpoint of {self._chain} answered: {words}")
 

@@ -17,6 +17,7 @@ from keeper.errors import (
     RpcTimeout,
     RpcUnavailable,
     StaleHead,
+    StatePruned,
 )
 
 
@@ -78,6 +79,8 @@ def test_a_null_result_is_a_result():
         (failure(-32000, "Your app has exceeded its compute units per second capacity"), 200, RateLimited),
         (failure(-32000, "header not found"), 200, StaleHead),
         (failure(-32602, "BlockOutOfRangeError: block height is 0 but requested was 153"), 200, StaleHead),
+        (failure(-32602, "BlockOutOfRangeError: block height is 546 but requested was 136"), 200, StatePruned),
+        (failure(-32602, "BlockOutOfRangeError: block height is x but requested was y"), 200, StaleHead),
         (failure(-32601, "method not found"), 200, RpcRejected),
         (failure(3, "execution reverted"), 500, RpcRejected),
     ],

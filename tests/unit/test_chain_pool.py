@@ -9,7 +9,17 @@ from chain_kit import Events, stub
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.pool import PAUSE, Pool
 from keeper.chain.retry import Retry
-from keeper.errors import BadReply, ConfigError, IntegrityError, RateLimited, RpcRejected, RpcTimeout, RpcUnavailable
+from keeper.errors import (
+    BadReply,
+    ConfigError,
+    IntegrityError,
+    RateLimited,
+    RpcRejected,
+    RpcTimeout,
+    RpcUnavailable,
+    StaleHead,
+    StatePruned,
+)
 
 
 class Node:
@@ -18,6 +28,7 @@ class Node:
     def __init__(self, chain_id: int = 1, name: str = "a") -> None:
         self.chain_id, self.name = chain_id, name
         self.down: tuple[int, bytes, dict[str, str]] | None = None
+        self.said: dict[str, object] | None = None
         self.counts: Counter[str] = Counter()
         self.server = stub(self._answer, self.counts)
 
@@ -26,6 +37,8 @@ class Node:
             return self.down
         if method == "eth_chainId":
             return hex(self.chain_id)
+        if self.said is not None:
+            return self.said
         if method == "eth_refused":
             return {"error": {"code": -32000, "message": "no"}}
         return self.name
@@ -160,6 +173,32 @@ def test_all_set_aside_still_asks_the_one_whose_time_is_up_first(nodes, clock):
         pool.call("eth_x")
     nodes[0].down = None
     assert pool.call("eth_x") == "a"
+
+
+PRUNED = {"error": {"code": -32602, "message": "BlockOutOfRangeError: block height is 546 but requested was 136"}}
+
+
+def test_state_that_a_node_has_dropped_is_asked_of_the_others_and_not_again(nodes, clock):
+    nodes[0].said = PRUNED
+    pool = pool_of(nodes, clock, attempts=4)
+    assert pool.call("eth_x") == "b"
+    nodes[1].said = PRUNED
+    with pytest.raises(StatePruned, match="546"):
+        pool.call("eth_x")
+    assert [node.counts["eth_x"] for node in nodes] == [2, 2]
+    assert clock.slept == []
+    with pytest.raises(StatePruned):
+        pool.lenses()[0].call("eth_x")
+    assert clock.slept == []
+
+
+def test_a_block_that_has_not_arrived_is_waited_for(nodes, clock):
+    nodes[0].said = nodes[1].said = {
+        "error": {"code": -32602, "message": "BlockOutOfRangeError: block height is 135 but requested was 136"}
+    }
+    with pytest.raises(StaleHead):
+        pool_of(nodes, clock, attempts=3).call("eth_x")
+    assert [node.counts["eth_x"] for node in nodes] == [3, 3]
 
 
 def test_a_short_retry_after_is_honoured_and_a_long_one_is_not_waited_for(nodes, clock):

@@ -1,4 +1,4 @@
-"""A local HTTP server that answers GET as it is told, also badly."""
+"""A local HTTP server that answers GET and POST as it is told, also badly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 
 class Web:
-    """Answers with ``body`` (bytes, or anything that JSON can say), piece by piece where told to."""
+    """Answers with ``body`` (bytes, anything that JSON can say, or a function of path and what was posted that makes
+    one of these), piece by piece where told to."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -21,6 +22,8 @@ class Web:
         #: Seconds before each byte; 0 for all at once.
         self.drip = 0.0
         self.asked: list[tuple[str, dict[str, str]]] = []
+        #: What came with each POST.
+        self.posted: list[Any] = []
         self.url = ""
 
 
@@ -29,9 +32,17 @@ def web() -> Iterator[Web]:
     site = Web()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            site.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self._answer(site.posted[-1])
+
         def do_GET(self) -> None:
+            self._answer(None)
+
+        def _answer(self, posted: Any) -> None:
             site.asked.append((self.path, dict(self.headers.items())))
-            body = site.body if isinstance(site.body, bytes) else json.dumps(site.body).encode()
+            said = site.body(self.path, posted) if callable(site.body) else site.body
+            body = said if isinstance(said, bytes) else json.dumps(said).encode()
             self.send_response(site.status)
             for name, value in site.headers.items():
                 self.send_header(name, value)

@@ -130,6 +130,9 @@ def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
                 raise ValueError(f"needs {at + _WORD} bytes, has {len(data)}")
             out.append(int.from_bytes(word, "big"))
             at += _WORD
+        elif kind == "address":
+            out.append(_decode_word(kind, _word(data, at)))
+            at += _WORD
         elif _is_dynamic(kind):
             out.append(_decode_one(kind, data, _uint(data, at)))
             at += _WORD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keeper.domain.money import Token
 from keeper.domain.position import Market, Position
@@ -80,6 +80,8 @@ class Book:
     native: Token
     #: Position id to the error that keeps it out.
     failures: Mapping[str, KeeperError]
+    #: What the last look at all of it asked (``engine.observe``): the same is asked each time.
+    asked: list[object] = field(default_factory=list, compare=False, repr=False)
 
     def holding(self, position_id: str) -> Holding:
         """Return one position. Raises the error that kept it out, or KeyError when it is not on this chain."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import is_
 
 from keeper.domain.block import BlockRef
 from keeper.domain.money import Address, Token
@@ -40,44 +41,73 @@ def observe(context: ChainContext, book: Book, holdings: Iterable[Holding], bloc
     Raises:
         Transient: when the chain cannot be read.
     """
-    held = tuple(holdings)
-    reads: list[Read] = []
-    slices: dict[object, slice] = {}
-
-    def ask(key: object, wanted: Sequence[Read]) -> None:
-        if key not in slices:
-            slices[key] = slice(len(reads), len(reads) + len(wanted))
-            reads.extend(wanted)
-
-    sales = tuple(dict.fromkeys(sale for h in held for sale in h.sales))
-    for h in held:
-        ask(h.position.id, context.plugins.protocols[h.position.protocol].reads(h.position, h.market))
-    for sale in sales:
-        ask(sale, context.plugins.swaps[sale.route.spec.kind].reads(sale.route))
-    for priced in book.prices:
-        for index, (spec, facts) in enumerate(priced.sources):
-            ask((priced.token.address, index), context.plugins.prices[spec.kind].reads(spec, priced.token, facts))
-    for h in held:
-        if (basket := h.market.basket) is not None:
-            ask(basket.token, context.plugins.pools[basket.kind].reads(basket))
-    ask("base currency", context.base.reads(context.name))
-    results = context.chain.read(reads, block)
-    own = {h.position.id: results[slices[h.position.id]] for h in held}
-    pools = {b.token: results[slices[b.token]] for h in held if (b := h.market.basket) is not None}
-    observations, failures = _decode(context, held, block, own, pools)
+    steady = _steady(context, book, tuple(holdings))
+    passing, prices, base = _passing(context, book.prices, len(steady.reads))
+    results = context.chain.read((*steady.reads, *passing), block)
+    own = {h.position.id: results[part] for h, part in zip(steady.held, steady.positions, strict=True)}
+    pools = {token: results[part] for token, part in steady.baskets.items()}
+    observations, failures = _decode(context, steady.held, block, own, pools)
     return Sighting(
         block=block,
         observations=observations,
         failures=failures,
-        pools={sale: results[slices[sale]] for sale in sales},
-        prices={key: results[slices[key]] for key in _price_keys(book.prices)},
-        reads=len(reads),
-        base=results[slices["base currency"]],
+        pools={sale: results[part] for sale, part in steady.sales.items()},
+        prices={key: results[part] for key, part in prices.items()},
+        reads=len(results),
+        base=results[base],
     )
 
 
-def _price_keys(prices: Iterable[PricedToken]) -> Iterable[tuple[Address, int]]:
-    return ((p.token.address, index) for p in prices for index in range(len(p.sources)))
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    """What some positions ask each time: views that are constant for them, their exchanges and their pairs."""
+
+    held: tuple[Holding, ...]
+    reads: tuple[Read, ...]
+    #: Where the answers for each position are, in the order of ``held``.
+    positions: tuple[slice, ...]
+    sales: Mapping[Sale, slice]
+    baskets: Mapping[Token, slice]
+
+
+def _steady(context: ChainContext, book: Book, held: tuple[Holding, ...]) -> _Steady:
+    """Return what these positions ask; for the whole book it is kept, because making it takes as long as reading it."""
+    whole = len(held) == len(book.holdings)
+    for known in book.asked if whole else ():
+        if isinstance(known, _Steady) and all(map(is_, known.held, held)):
+            return known
+    plugins = context.plugins
+    reads: list[Read] = []
+
+    def ask(wanted: Sequence[Read]) -> slice:
+        reads.extend(wanted)
+        return slice(len(reads) - len(wanted), len(reads))
+
+    positions = tuple(ask(plugins.protocols[h.position.protocol].reads(h.position, h.market)) for h in held)
+    sold = dict.fromkeys(sale for h in held for sale in h.sales)
+    sales = {sale: ask(plugins.swaps[sale.route.spec.kind].reads(sale.route)) for sale in sold}
+    pairs = {basket.token: basket for h in held if (basket := h.market.basket) is not None}
+    baskets = {token: ask(plugins.pools[basket.kind].reads(basket)) for token, basket in pairs.items()}
+    found = _Steady(held, tuple(reads), positions, sales, baskets)
+    if whole:
+        book.asked[:] = [found]
+    return found
+
+
+def _passing(
+    context: ChainContext, prices: Iterable[PricedToken], at: int
+) -> tuple[list[Read], dict[tuple[Address, int], slice], slice]:
+    """Return what is asked anew each time, from place ``at`` on: prices, and the reporting currency's rate."""
+    reads: list[Read] = []
+    slices: dict[tuple[Address, int], slice] = {}
+    for priced in prices:
+        for index, (spec, facts) in enumerate(priced.sources):
+            begin = at + len(reads)
+            reads.extend(context.plugins.prices[spec.kind].reads(spec, priced.token, facts))
+            slices[priced.token.address, index] = slice(begin, at + len(reads))
+    begin = at + len(reads)
+    reads.extend(context.base.reads(context.name))
+    return reads, slices, slice(begin, at + len(reads))
 
 
 def _decode(

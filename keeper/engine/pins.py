@@ -25,19 +25,20 @@ def pinned(store: Store, book: Book, allowed: Mapping[str, Sequence[Permission]]
     A pin belongs to a position's config and to this version of keeper: after a change of either the next answer is
     remembered anew.
     """
-    failures = dict(book.failures)
+    failures, first = dict(book.failures), dict[str, str | None]()
     for holding in book.holdings:
         position = holding.position
         about = f"{__version__}-{content_id(position)}"
         said = content_id(sorted(_spelled(permission) for permission in allowed[position.id]))
         before, _, remembered = (store.get_flag(pin_key(position.id)) or ":").partition(":")
         if before != about:
-            store.set_flag(pin_key(position.id), f"{about}:{said}")
+            first[pin_key(position.id)] = f"{about}:{said}"
         elif remembered != said:
             failures[position.id] = Refused(
                 f"{position.id}: its contracts (or the endpoint) answer differently than when keeper first saw them; "
                 f"look at `keeper positions --live`, then accept it with `keeper unblock {position.id}`"
             )
+    store.set_flags(first)
     kept = tuple(h for h in book.holdings if h.position.id not in failures)
     return replace(book, holdings=kept, failures=failures)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keeper.domain.money import Address, Token, UsdWad
 from keeper.domain.valuation import PriceProblem, Quote, SwapDepth, TokenPrice, Valuation
@@ -22,6 +22,8 @@ class PriceBoard:
 
     agreed: Mapping[Address, TokenPrice]
     problems: Mapping[Address, PriceProblem]
+    #: How deep the pools of each sale are, as far as a position has asked: many positions sell alike.
+    depths: dict[Sale, SwapDepth] = field(default_factory=dict)
 
 
 def price_board(context: ChainContext, book: Book, sighting: Sighting) -> PriceBoard:
@@ -51,6 +53,9 @@ def _price(
             problems.append(PriceProblem(priced.token, error.kind, str(error)))
         except ReadFailed as error:
             problems.append(PriceProblem(priced.token, "missing", f"{spec.kind}: {error}"))
+        except Exception as error:  # noqa: BLE001  (absurd answers of one token's contracts must stop no other's price)
+            text = f"{spec.kind}: what the chain said makes no sense: {type(error).__name__}: {error}"
+            problems.append(PriceProblem(priced.token, "missing", text))
     rules = context.price_rules
     agreed = agree(
         priced.token,
@@ -76,7 +81,7 @@ def valuation(
     prices = tuple(board.agreed[t.address] for t in needed)
     try:
         depths = tuple(_depth(context, sale, sighting, board) for sale in holding.sales)
-    except ReadFailed as error:
+    except (ReadFailed, ArithmeticError, ValueError) as error:
         return (PriceProblem(holding.market.stake_token, "missing", f"a pool on the way cannot be read: {error}"),)
     return Valuation(block=sighting.block, prices=prices, native=board.agreed[book.native.address], depths=depths)
 
@@ -87,6 +92,10 @@ def oracle_rate(worth: Valuation, sell: Token, buy: Token) -> tuple[int, int]:
 
 
 def _depth(context: ChainContext, sale: Sale, sighting: Sighting, board: PriceBoard) -> SwapDepth:
-    swap = context.plugins.swaps[sale.route.spec.kind]
-    raw = swap.depth(sale.route, sighting.pools[sale])
-    return SwapDepth(sale.reward, UsdWad(raw * board.agreed[sale.reward.address].mid // sale.reward.unit))
+    known = board.depths.get(sale)
+    if known is None:
+        swap = context.plugins.swaps[sale.route.spec.kind]
+        raw = swap.depth(sale.route, sighting.pools[sale])
+        known = SwapDepth(sale.reward, UsdWad(raw * board.agreed[sale.reward.address].mid // sale.reward.unit))
+        board.depths[sale] = known
+    return known

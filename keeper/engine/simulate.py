@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from keeper.domain.block import BlockRef
 from keeper.domain.money import BPS, Address, Amount
@@ -23,6 +24,9 @@ Holdings = Mapping[Address, int]
 
 #: Legs that need no amount from a leg before them can share one simulation with it.
 _MIN_FLOOR = 1
+#: More than slippage and all pools' fees ever come to, basis points: a floor that is further below what agreed prices
+#: say is none. A share of what is put in itself (1, 1) may fall short by more: its pool's price bounds that.
+_MOST_OFF: Final = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,17 @@ def _value(leg: Leg, patch: Patch, holdings: Holdings, timestamp: int, block_sec
 def min_out(floor: MinOut, holdings: Holdings) -> int:
     """Return the least a swap may pay: the oracle's worth of what is spent, less slippage; at least one base unit.
 
-    Nothing is asked only for the side of a range's deposit of which nothing is put in.
+    Nothing is asked only for the side of a range's deposit of which nothing is put in. Raises SimulationReverted for a
+    floor that keeps nothing out.
     """
     spent = holdings.get(floor.spent.token.address, 0) * floor.spent.bps // BPS
     if spent <= 0 and floor.spent.optional:
         return 0
+    if floor.slippage_bps > _MOST_OFF and (floor.numerator, floor.denominator) != (1, 1):
+        raise SimulationReverted(
+            f"a floor {floor.slippage_bps} basis points below the agreed prices is none; look at the fees of the pools "
+            "on the way, and at max_slippage"
+        )
     fair = spent * floor.numerator // floor.denominator
     return max(fair * (BPS - floor.slippage_bps) // BPS, _MIN_FLOOR)
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
-from keeper.abi import Fn, encode
+from keeper.abi import Fn, checksum, encode
 from keeper.domain.money import Address, Token
 from keeper.domain.plan import Leg, LegKind, MinOut, Patch, Share
 from keeper.domain.position import Basket, RouteSpec
 from keeper.domain.reads import Read, ReadResult
 from keeper.domain.spec import PriceSpec
 from keeper.erc20 import AMOUNT_CAP, approve_legs, approve_permission, ask_tokens, optional
-from keeper.errors import ReadFailed
+from keeper.errors import ConfigError, ReadFailed
 from keeper.ports import ArgRule, Permission, Questions
 
 __all__ = ["BalancerPool"]
@@ -34,6 +34,8 @@ _EXACT_TOKENS_IN: Final = 1
 _MOST_TOKENS: Final = 8
 _WHOLE: Final = 1_000_000
 _WAD_PER_BPS: Final = 10**14
+#: Largest fee, basis points, what Balancer's pools allow: it comes off the least pool tokens that a join must bring.
+_MOST_FEE_BPS: Final = 1_000
 _WAD: Final = 10**18
 
 
@@ -61,6 +63,8 @@ class BalancerPool:
         index = tokens.index((*passed, *tokens)[0])
         (part,) = yield from ask_tokens(token.chain, [tokens[index]])
         swapped = (fee or 0) * (_WAD - weights[index]) // _WAD
+        if not 0 <= swapped <= _MOST_FEE_BPS * _WAD_PER_BPS:
+            raise ConfigError(f"pool {checksum(at)} keeps more than {_MOST_FEE_BPS} basis points of a join; see to it")
         return Basket(
             kind=self.name,
             token=token,

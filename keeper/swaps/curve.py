@@ -32,6 +32,8 @@ EXCHANGE: Final = (
 _MOST_COINS: Final = 8
 _MOST_ROUTES: Final = 4
 _FEE_PER_BPS: Final = 10**6
+#: Largest fee of a pool that is sold in, basis points: it comes off the least that a sale must bring.
+_MOST_FEE_BPS: Final = 300
 #: Pools are compared by selling this part (1/1000) of what the fullest holds, measured by this part (1/100) of each.
 _COMPARED_PART: Final = 1000
 _PROBE_PART: Final = 100
@@ -85,7 +87,8 @@ class Curve:
         found: list[tuple[Address, int, int, int]] = []
         for index, pool in enumerate(pools):
             coins, fee = _pool_facts(asked[index * per_pool : (index + 1) * per_pool])
-            if sell.address in coins and buy.address in coins and sell.address != buy.address:
+            tradable = sell.address in coins and buy.address in coins and sell.address != buy.address
+            if tradable and fee <= _MOST_FEE_BPS * _FEE_PER_BPS:
                 found.append((pool, coins.index(sell.address), coins.index(buy.address), fee))
         held = yield [BALANCE_OF.read(sell.address, pool) for pool, *_ in found]
         filled = [(*one, raw) for one, a in zip(found, held, strict=True) if (raw := optional(BALANCE_OF, a))]

@@ -36,6 +36,8 @@ NATIVE: Final = Address("0x" + "ee" * 20)
 _MOST_COINS: Final = 8
 #: A one-sided deposit pays about half the fee of a swap (n / 4(n-1) of it on what is off balance).
 _FEE_PER_HALF_BPS: Final = 2 * 10**6
+#: Largest fee of a deposit, basis points: it comes off the least that must be minted.
+_MOST_FEE_BPS: Final = 200
 _WHOLE: Final = 1_000_000
 _VIEW_GAS: Final = 250_000
 
@@ -130,6 +132,8 @@ def _basket(
     usable = [coin for coin in coins if coin != NATIVE]
     if not usable:
         raise ConfigError(f"Curve pool {checksum(pool)} takes no tokens; deposit by hand")
+    if fee > _MOST_FEE_BPS * _FEE_PER_HALF_BPS:
+        raise ConfigError(f"Curve pool {checksum(pool)} keeps over {_MOST_FEE_BPS} basis points as fee; see to it")
     passed = [via for route in routes for via in route.via if via in usable]
     (part,) = yield from ask_tokens(token.chain, [(*passed, *usable)[0]])
     return Basket(

@@ -7,7 +7,7 @@ from itertools import pairwise, product
 from typing import Any, Final, TypeAlias
 
 from keeper.abi import Fn, checksum
-from keeper.domain.money import Address, Token
+from keeper.domain.money import BPS, Address, Token
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Share
 from keeper.domain.position import RouteSpec
 from keeper.domain.reads import Read, ReadResult
@@ -29,6 +29,10 @@ _HOPS_OFFSET: Final = 160
 #: Paths are compared by selling this part (1/1000) of the deepest one's pool; fees are felt by a smaller one.
 _PROBE_PART: Final = 1_000
 _FEE_PART: Final = 10_000
+
+#: Largest fee of a pair, basis points: what Aerodrome's factory allows. What keeps more is no pair to sell in: its fee
+#: would come off the least that a sale must bring, and in a pair with dust in it anybody can make it look like all.
+_MOST_FEE_BPS: Final = 300
 
 #: Ways that are kept for quoting when a harvest is near.
 _MOST_ROUTES: Final = 4
@@ -239,7 +243,10 @@ def _taken(route: SwapRoute) -> list[_Hop]:
 
 
 def _ask_fees(pools: Mapping[_Hop, Address]) -> Questions[Mapping[_Hop, int]]:
-    """Ask each pool what it keeps of a sale: forks keep their fees in too many places. Empty pools are left out."""
+    """Ask each pool what it keeps of a sale: forks keep their fees in too many places.
+
+    Empty pools are left out, and those that keep too much.
+    """
     seen = yield [metadata_read(pool) for pool in pools.values()]
     pairs = {}
     for hop, result in zip(pools, seen, strict=True):
@@ -253,6 +260,7 @@ def _ask_fees(pools: Mapping[_Hop, Address]) -> Questions[Mapping[_Hop, int]]:
     paid = yield [GET_AMOUNT_OUT.read(pools[hop], sold, hop[0], gas=90_000) for hop, sold in probes.items()]
     fees = {}
     for (hop, sold), result in zip(probes.items(), paid, strict=True):
-        if result.success:
-            fees[hop] = fee_bps(pairs[hop], sold, GET_AMOUNT_OUT.value(result))
+        fee = fee_bps(pairs[hop], sold, GET_AMOUNT_OUT.value(result)) if result.success else BPS
+        if fee <= _MOST_FEE_BPS:
+            fees[hop] = fee
     return fees

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from keeper.abi import Fn, checksum
-from keeper.domain.money import Address, Token
+from keeper.domain.money import BPS, Address, Token
 from keeper.domain.plan import Deadline, Leg, LegKind, MinOut, Patch, Share
 from keeper.domain.position import Basket, RouteSpec
 from keeper.domain.reads import Read, ReadResult
@@ -34,6 +34,10 @@ _EXCHANGES: Final[Mapping[str, SolidlyExchange]] = MappingProxyType(
 #: only leaves some of one side. At this factor of the slippage, and 30 %, it loses less than a fifth of a percent.
 _STABLE_FACTOR: Final = 10
 _STABLE_MOST: Final = 3_000
+
+#: How far off par, by a stable pair's own price, it is still entered, basis points. Whoever pushes it further before
+#: keeper looks has the deposit go in lopsided; up to here that loses less than half a percent.
+_OFF_PAR_BPS: Final = 1_000
 
 #: What swapping into the sides may cost beside slippage, basis points: volatile pairs here mostly take 30.
 _FEE_BPS: Final = 30
@@ -72,8 +76,21 @@ class SolidlyPool:
         return (metadata_read(basket.token.address),) if basket.numbers["stable"] else ()
 
     def mix(self, basket: Basket, results: Sequence[ReadResult]) -> tuple[int, ...]:
-        """Half and half in a volatile pair; as the reserves stand in a stable one."""
-        return mix_ppm(Pair.of(results[0])) if basket.numbers["stable"] else (500_000, 500_000)
+        """Half and half in a volatile pair; as the reserves stand in a stable one.
+
+        Raises ReadFailed for a stable pair that is far off par.
+        """
+        if not basket.numbers["stable"]:
+            return (500_000, 500_000)
+        pair = Pair.of(results[0])
+        numerator, denominator = pair.price
+        low, high = sorted((numerator * pair.units[0], denominator * pair.units[1]))
+        if (high - low) * BPS > _OFF_PAR_BPS * low:
+            raise ReadFailed(
+                f"the stable pair {basket.token.symbol} stands {(high - low) * 100 // max(low, 1)} % off par: it was "
+                "pushed, or a side has failed; keeper waits"
+            )
+        return mix_ppm(pair)
 
     def join(
         self,

@@ -129,8 +129,10 @@ class Slipstream:
         self, position: Position, market: Market, results: Sequence[ReadResult], block: BlockRef
     ) -> Observation:
         """Decode; only what is staked by the owner counts, and only liquidity in range earns."""
-        staked = bool(expect(STAKED_CONTAINS, results[0], position, _KIND))
-        loose = not staked and _owner_of(results[1]) == position.owner
+        # By the NFT's own contract as well: a gauge that only says so would be handed an NFT out of the wallet.
+        holder = _owner_of(results[1])
+        staked = bool(expect(STAKED_CONTAINS, results[0], position, _KIND)) and holder == position.target
+        loose = holder == position.owner
         expect(POSITIONS, results[2], position, _KIND)
         liquidity = POSITIONS.values(results[2])[7]
         sqrt_price, tick = SLOT0.values(results[3])

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from keeper.domain.block import BlockRef
 from keeper.domain.reads import Read, ReadResult
-from keeper.errors import KeeperError
+from keeper.errors import KeeperError, ReadFailed
 from keeper.ports import Chain, Questions
 
 __all__ = ["converse"]
@@ -32,6 +32,8 @@ def converse(chain: Chain, block: BlockRef, talks: Mapping[Key, Questions[Learnt
             done[key] = stop.value
         except KeeperError as error:
             done[key] = error
+        except Exception as error:  # noqa: BLE001  (what contracts answer can be anything: one talk must stop no other)
+            done[key] = ReadFailed(f"what the chain said makes no sense here: {type(error).__name__}: {error}")
 
     for key in talks:
         step(key, None)

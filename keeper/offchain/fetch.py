@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -88,13 +91,18 @@ def _from_web(
     if host is None:
         raise Unfetched("the address has no host")
     connection: http.client.HTTPConnection | None = None
+    watchdog: threading.Timer | None = None
     try:
         timeout = max(0.1, until - time.monotonic())
         connection = (
-            http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=ssl.create_default_context())
+            http.client.HTTPSConnection(host, parts.port, timeout=timeout)
             if parts.scheme == "https"
             else http.client.HTTPConnection(host, parts.port, timeout=timeout)
         )
+        watchdog = threading.Timer(timeout, _hang_up, (connection,))
+        watchdog.daemon = True
+        watchdog.start()
+        _connect(connection, host)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         sent = {"Accept": "application/json", "User-Agent": "keeper", **headers}
         if posted is None:
@@ -109,8 +117,28 @@ def _from_web(
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unfetched(f"{host} cannot be asked ({type(error).__name__})") from error
     finally:
+        if watchdog is not None:
+            watchdog.cancel()
         if connection is not None:
             connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection, host: str) -> None:
+    """Connect so that the watchdog has something to hang up on, in the middle of a handshake too."""
+    http.client.HTTPConnection.connect(connection)
+    if isinstance(connection, http.client.HTTPSConnection):
+        context = ssl.create_default_context()
+        tls = context.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
+        connection.sock = tls
+        tls.do_handshake()
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    """End what drips byte by byte in front of the body, where each byte alone is in time."""
+    sock = connection.sock
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _body(

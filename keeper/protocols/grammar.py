@@ -39,6 +39,44 @@ _ANSWER_BYTES: Final = 256
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\(([^()]*)\)(?:\[(\d{1,2})\])?(?:@(0x[0-9a-fA-F]{40}))?\Z", re.ASCII)
 _ARGUMENT: Final = re.compile(r"([a-z]+\d*)(?::([a-z_]+)|=(-?\w+))\Z", re.ASCII)
 _NUMBER: Final = re.compile(r"(u?int)(\d{1,3})?\Z", re.ASCII)
+#: Functions that send tokens or NFTs away, or let somebody take them. No claim and no deposit is one of them, and what
+#: a deposit takes is approved by keeper itself, exactly.
+_NEVER: Final = frozenset(
+    {
+        "approve",
+        "approvemax",
+        "safeapprove",
+        "increaseallowance",
+        "increaseapproval",
+        "setapprovalforall",
+        "permit",
+        "allow",
+        "hope",
+        "approvedelegation",
+        "delegate",
+        "setdelegate",
+        "delegatecall",
+        "setoperator",
+        "authorizeoperator",
+        "setauthorization",
+        "setrelayerapproval",
+        "transfer",
+        "transferfrom",
+        "safetransfer",
+        "safetransferfrom",
+        "transfershares",
+        "transferasset",
+        "send",
+        "burn",
+        "borrow",
+        "execute",
+        "multicall",
+        "transferownership",
+        "setowner",
+        "grantrole",
+        "upgradeto",
+    }
+)
 _SHAPE: Final = 'write it like "getReward(address:owner)" or "deposit(uint256=12,uint256:amount)"'
 
 
@@ -127,6 +165,8 @@ def parse_call(text: str, places: tuple[str, ...] = (OWNER,)) -> CallText:
     if match is None:
         raise ValueError(f"{text[:80]!r} is not a call; {_SHAPE}")
     name, inside, word, at = match.groups()
+    if name.lower() in _NEVER:
+        raise ValueError(f"{name}: keeper makes no such call: it would give tokens, or rights to them, to others")
     parts = [part.strip() for part in inside.split(",")] if inside.strip() else []
     if len(parts) > _MOST_ARGUMENTS:
         raise ValueError(f"{name} has {len(parts)} arguments; at most {_MOST_ARGUMENTS} are understood")

@@ -139,7 +139,7 @@ class Farm:
         worth = self.pending * self.reward_price(self.at)
         numbers = DecisionNumbers(
             principal_usd=dollars(self.stake * self.price(self.at)),
-            reward_usd=dollars(worth * (1 - self.fee)),
+            reward_usd=dollars(worth * (1 - self.fee) * (10_000 - self.deposit_fee_bps) / 10_000),
             threshold_usd=None,
             budget_usd=UsdWad(0),
             cost_usd=dollars(self.cost(self.at)),

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from keeper.domain.money import WAD, Address, Token
-from keeper.domain.observation import USD_ONE, Sample
+from keeper.domain.money import BPS, WAD, Address, Token
+from keeper.domain.observation import USD_ONE, Observation, Sample
 
 __all__ = ["GAS_TOKEN", "Point", "in_base", "points_of", "rated", "sides_of"]
 
@@ -134,7 +134,7 @@ def _point(sample: Sample, rewards: tuple[Token, ...]) -> Point:
         staked=stake * price // seen.principal.token.unit,
         idle=idle,
         cost=_cost(sample),
-        kept=WAD if depth is None or numbers is None else _kept(in_base(numbers.reward_usd, base), idle, depth),
+        kept=WAD if depth is None or numbers is None else _kept(_sold_for(numbers.reward_usd, seen, base), idle, depth),
         depth=depth,
         own_share_ppm=max((accrual.own_share_ppm for accrual in seen.accruals), default=0),
         deposit_fee_bps=seen.deposit_fee_bps,
@@ -156,6 +156,11 @@ def _cost(sample: Sample) -> int | None:
     parts = numbers.cost_parts
     paid = parts.gas_usd + parts.l1_usd + parts.call_fee_usd
     return in_base(paid if parts.gas_usd else numbers.cost_usd, sample.base_usd)
+
+
+def _sold_for(reward_usd: int, seen: Observation, base_usd: int) -> int:
+    """What selling brings, before the deposit fee that a decision's reward has off already."""
+    return in_base(reward_usd, base_usd) * BPS // max(BPS - seen.deposit_fee_bps, 1)
 
 
 def _kept(net: int, gross: int, depth: int) -> int | None:

@@ -10,7 +10,10 @@ from past_kit import BNB, CAKE, DAY, HOUR, LP, START, Farm, always, dollars, wit
 
 from keeper.domain.harvest import HarvestState
 from keeper.domain.money import WAD, Amount
+from keeper.strategy.past import past_of
 from keeper.strategy.performance import performance, total
+from keeper.strategy.points import points_of
+from keeper.strategy.replay import fit_of
 
 NOTHING = 10**9
 
@@ -412,3 +415,13 @@ def test_who_takes_everything_out_takes_from_each_rhythm_what_it_has(farm):
     assert near(found.never.gain, alone.never.gain / WAD, "0.05")
     assert near(found.daily.gain, alone.daily.gain / WAD, "0.05")
     assert found.never.ahead == 0
+
+
+@pytest.mark.parametrize("fee", [0, 400])
+def test_what_a_sale_keeps_is_told_apart_from_the_deposit_fee(farm, fee):
+    farm.fee, farm.deposit_fee_bps = Fraction(3, 1_000), fee
+    farm.run(20, compound_each=10 * DAY)
+    points, _ = points_of(farm.samples)
+    assert all(abs(p.kept - WAD * 997 // 1_000) < WAD // 10**6 for p in points if p.kept is not None)
+    # The model charges each once: it puts back what really was put back.
+    assert abs(fit_of(past_of(*farm.books)).sale - WAD) < WAD // 10**6

@@ -54,6 +54,17 @@ def world(node):
     built.chain.close()
 
 
+@pytest.fixture(scope="session")
+def fair(anvil_path):
+    """Every family on one chain; one node per test worker. Whoever changes it puts it back."""
+    from fair_kit import fair_node
+
+    from keeper.devnet.fair.open import open_fair
+
+    with fair_node(anvil_path) as node:
+        yield open_fair(node)
+
+
 @pytest.fixture
 def fresh_world(anvil_path):
     """A local world of the test's own, on a node of its own: nothing another test did can be felt here."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from chain_stage import Stage
-from fair_kit import NODE_OPTIONS, put_back
+from fair_kit import put_back
 
 from keeper.domain.position import Position
 
@@ -19,16 +19,6 @@ def stage(fresh_world) -> Stage:
 @pytest.fixture
 def positions(fresh_world) -> Sequence[Position]:
     return fresh_world.positions
-
-
-@pytest.fixture(scope="session")
-def fair(anvil_path):
-    """Every family on one chain; one node per test worker."""
-    from keeper.chain.anvil import LocalNode
-    from keeper.devnet.fair.open import open_fair
-
-    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
-        yield open_fair(node)
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 
-from fair_kit import NODE_OPTIONS, FairStage, put_back
+from fair_kit import FairStage, put_back
 
 from keeper.abi import Fn
-from keeper.chain.anvil import LocalNode
-from keeper.devnet.fair.open import Fair, open_fair
 from keeper.domain.money import Address, Token
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Leg, Share
@@ -19,14 +16,7 @@ from keeper.domain.position import Market, Position
 from keeper.domain.transaction import Simulation
 from keeper.ports import ProtocolAdapter
 
-__all__ = ["Scene", "ask", "do", "found", "later", "opened", "put_back", "scene"]
-
-
-@contextmanager
-def opened(anvil_path, *families: str) -> Iterator[Fair]:
-    """A node of one's own with these families on it."""
-    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
-        yield open_fair(node, only=families)
+__all__ = ["Scene", "ask", "do", "found", "later", "put_back", "scene"]
 
 
 @dataclass

@@ -18,6 +18,12 @@ from keeper.ports import ProtocolAdapter
 FAMILIES = ("aave", "comet", "compound", "lockstake", "savings")
 
 
+def at(stage: FairStage, name: str) -> Address:
+    """An address of these families, by its name."""
+    grounds = [stage.fair.grounds[family] for family in FAMILIES]
+    return next(ground[name] for ground in grounds if name in ground.addresses)
+
+
 @dataclass
 class Scene:
     """A position at the fair with its adapter."""
@@ -39,7 +45,7 @@ class Scene:
 
     def at(self, name: str) -> Address:
         """An address of the stall's family, by its name."""
-        return next(ground[name] for ground in self.stage.fair.grounds.values() if name in ground.addresses)
+        return at(self.stage, name)
 
     def look(self) -> Observation:
         block = self.stage.head()

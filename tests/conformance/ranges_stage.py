@@ -1,4 +1,4 @@
-"""The fair with the families of concentrated liquidity only: one node a module, every test on a snapshot of its own."""
+"""The fair's families of concentrated liquidity, every test on a snapshot of its own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from adapter_kit import fill
 from chain_stage import Stage
 
 from keeper.abi import Fn
-from keeper.chain.anvil import LocalNode
 from keeper.chain.client import open_chain
-from keeper.devnet.fair.open import Fair, open_fair
+from keeper.devnet.fair.open import Fair
 from keeper.devnet.fair.yard import Yard
-from keeper.devnet.install import anvil_binary
 from keeper.domain.events import Event
 from keeper.domain.money import Token
 from keeper.domain.observation import Observation
@@ -33,20 +31,15 @@ class Silent:
 
 
 @contextmanager
-def fair_of(*families: str) -> Iterator[Fair]:
-    extra = ("--code-size-limit", "100000", "--gas-limit", "60000000")
-    with LocalNode.start(binary=anvil_binary(), extra=extra) as node:
-        yield open_fair(node, only=families)
-
-
-@contextmanager
 def stage_of(fair: Fair) -> Iterator[Stage]:
     """A stage whose changes are undone."""
     snapshot = fair.node.rpc("evm_snapshot")
     chain = open_chain(fair.ground.facts, [fair.node.url], events=Silent())
-    yield Stage(fair.node, chain)
-    chain.close()
-    fair.node.rpc("evm_revert", snapshot)
+    try:
+        yield Stage(fair.node, chain)
+    finally:
+        chain.close()
+        fair.node.rpc("evm_revert", snapshot)
 
 
 def hands(fair: Fair, family: str) -> Yard:

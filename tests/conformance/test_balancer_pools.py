@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from gauge_stage import do, opened, put_back
+from gauge_stage import do, put_back
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,15 +24,9 @@ SPEC = PriceSpec("balancer-lp", {})
 PUSH = Fn("push(bytes32,uint256,uint256)")
 
 
-@pytest.fixture(scope="module")
-def balancer_fair(anvil_path):
-    with opened(anvil_path, "balancer") as fair:
-        yield fair
-
-
 @pytest.fixture
-def stage(balancer_fair):
-    with put_back(balancer_fair) as ready:
+def stage(fair):
+    with put_back(fair) as ready:
         yield ready
 
 

@@ -7,7 +7,7 @@ from math import isqrt
 
 import pytest
 from adapter_kit import STRANGER
-from gauge_stage import ask, opened, put_back
+from gauge_stage import ask, put_back
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,15 +36,9 @@ EXCHANGE = {True: "exchange(uint256,uint256,uint256,uint256)", False: "exchange(
 USD = {"USDC": WAD, "DAI": WAD, "WETH": 3_000 * WAD, "CRV.e": WAD}
 
 
-@pytest.fixture(scope="module")
-def curve_fair(anvil_path):
-    with opened(anvil_path, "curve") as fair:
-        yield fair
-
-
 @pytest.fixture
-def stage(curve_fair):
-    with put_back(curve_fair) as ready:
+def stage(fair):
+    with put_back(fair) as ready:
         yield ready
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from adapter_kit import STRANGER
-from ranges_stage import fair_of, hands, stage_of
+from ranges_stage import hands, stage_of
 
 from keeper.devnet.uniswap_v3 import mint, open_pool, stir, trade_to_price, v3_at
 from keeper.domain.money import WAD, Token, UsdWad
@@ -16,12 +16,6 @@ from keeper.prices.uniswap_v3_range import UniswapV3Range
 from keeper.prices.uniswap_v3_twap import UniswapV3Twap
 
 pytestmark = pytest.mark.devnet
-
-
-@pytest.fixture(scope="module")
-def fair():
-    with fair_of("uniswap_v3") as opened:
-        yield opened
 
 
 class Scene:

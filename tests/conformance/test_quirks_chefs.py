@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from adapter_kit import STRANGER, converse, permitted
-from vault_stage import opened, put_back
+from vault_stage import put_back
 
 from keeper.abi import Fn
 from keeper.domain.position import SideEffect
@@ -15,18 +15,11 @@ from keeper.protocols.trader_joe import IS_NATIVE, TraderJoe
 pytestmark = pytest.mark.devnet
 
 YEAR = 365 * 86_400
-FAMILIES = ("chefs", "joe", "pancake", "staking", "sushi_v2")
-
-
-@pytest.fixture(scope="module")
-def ground(anvil_path):
-    with opened(anvil_path, *FAMILIES) as stage:
-        yield stage
 
 
 @pytest.fixture
-def stage(ground):
-    with put_back(ground) as stage:
+def stage(fair):
+    with put_back(fair) as stage:
         yield stage
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from gauge_stage import ask, do, found, later, opened, put_back, scene
+from gauge_stage import ask, do, found, later, put_back, scene
 
 from keeper.abi import Fn
 from keeper.domain.observation import RateSource
@@ -23,15 +23,9 @@ BOOSTED = ("convex-pool", "aura-pool")
 MINT_FOR = Fn("mint_for(address,address)")
 
 
-@pytest.fixture(scope="module")
-def gauges_fair(anvil_path):
-    with opened(anvil_path, "curve", "convex", "balancer") as fair:
-        yield fair
-
-
 @pytest.fixture
-def stage(gauges_fair):
-    with put_back(gauges_fair) as ready:
+def stage(fair):
+    with put_back(fair) as ready:
         yield ready
 
 

@@ -6,13 +6,11 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER
-from fair_kit import NODE_OPTIONS, put_back
-from lending_stage import FAMILIES, Scene, ask, do, let_pass
+from fair_kit import put_back
+from lending_stage import Scene, ask, do, let_pass
 
 from keeper.abi import EventSig
-from keeper.chain.anvil import LocalNode
 from keeper.devnet.accounts import WHALE
-from keeper.devnet.fair.open import open_fair
 from keeper.domain.plan import LegKind
 from keeper.domain.position import SideEffect
 from keeper.domain.reads import ReadResult
@@ -25,15 +23,9 @@ FAILURE = EventSig("Failure(uint256,uint256,uint256)").topic
 LENS = "getCompBalanceMetadataExt(address,address,address)"
 
 
-@pytest.fixture(scope="module")
-def lending(anvil_path):
-    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
-        yield open_fair(node, only=FAMILIES)
-
-
 @pytest.fixture
-def stage(lending):
-    with put_back(lending) as own:
+def stage(fair):
+    with put_back(fair) as own:
         yield own
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from vault_stage import opened, put_back
+from vault_stage import put_back
 
 from keeper.devnet.accounts import FARMER
 from keeper.devnet.fair.merkle import document, leaves, root_of
@@ -21,15 +21,9 @@ pytestmark = pytest.mark.devnet
 UPDATE = "updateTree(bytes32,uint48)"
 
 
-@pytest.fixture(scope="module")
-def ground(anvil_path):
-    with opened(anvil_path, "merkle") as ready:
-        yield ready
-
-
 @pytest.fixture
-def stage(ground):
-    with put_back(ground) as ready:
+def stage(fair):
+    with put_back(fair) as ready:
         yield ready
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from ranges_stage import Act, fair_of, hands, stage_of
+from ranges_stage import Act, hands, stage_of
 
 from keeper.abi import Fn
 from keeper.devnet.uniswap_v3 import open_pool, stir, trade_to_price, v3_at
@@ -29,12 +29,6 @@ UPKEEP = Fn("upkeep(uint256,uint256,bool)")
 APPROVE = Fn("approve(address,uint256)")
 WITHDRAW = Fn("withdraw(uint256,address)")
 INCREASE_ON_MANAGER = Fn("increaseLiquidity((uint256,uint256,uint256,uint256,uint256,uint256))")
-
-
-@pytest.fixture(scope="module")
-def fair():
-    with fair_of("pancake_v3") as opened:
-        yield opened
 
 
 @pytest.fixture

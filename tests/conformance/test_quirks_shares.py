@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 from adapter_kit import mutations, permitted
-from fair_kit import NODE_OPTIONS, put_back
-from lending_stage import FAMILIES, Scene, ask, do
+from fair_kit import put_back
+from lending_stage import Scene, ask, at, do
 
-from keeper.chain.anvil import LocalNode
 from keeper.devnet.accounts import FARMER, WHALE
-from keeper.devnet.fair.open import open_fair
 from keeper.domain.money import WAD, Token, UsdWad
 from keeper.domain.plan import LegKind, Share
 from keeper.domain.spec import PriceSpec
@@ -27,20 +25,10 @@ OWNER = FARMER.address
 POOL, SHARE_PRICE, C_TOKEN_PRICE = Erc4626Pool(), Erc4626Share(), CToken()
 
 
-@pytest.fixture(scope="module")
-def lending(anvil_path):
-    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
-        yield open_fair(node, only=FAMILIES)
-
-
 @pytest.fixture
-def stage(lending):
-    with put_back(lending) as own:
+def stage(fair):
+    with put_back(fair) as own:
         yield own
-
-
-def at(stage, name: str) -> str:
-    return next(ground[name] for ground in stage.fair.grounds.values() if name in ground.addresses)
 
 
 def token(stage, name: str) -> Token:
@@ -182,6 +170,7 @@ def test_reward_whose_transfer_answers_false_is_a_claim_that_brings_nothing(stag
 
     scene = Scene.of(stage, "compound-usdc")
     account, false = at(stage, "compound_admin"), at(stage, "false_token")
+    stage.node.rpc("anvil_impersonateAccount", account)
     deployer = Deployer(stage.node, account)
     comptroller = deployer.deploy_compiled(compiled("DevComptroller"), false)
     market = deployer.deploy_compiled(

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from fair_kit import NODE_OPTIONS, put_back
+from fair_kit import put_back
 from ranges_stage import Act, hands
 
 from keeper.abi import Fn
-from keeper.chain.anvil import LocalNode
-from keeper.devnet.fair.open import open_fair
 from keeper.devnet.fair.slipstream import MIN_STAKE_SECONDS, PENALTY_BPS
 from keeper.devnet.uniswap_v3 import mint, open_pool, trade_to_price, v3_at
 from keeper.domain.money import BPS
@@ -23,12 +21,6 @@ from keeper.ranges import sqrt_ratio_at_tick
 pytestmark = pytest.mark.devnet
 
 WITHDRAW = Fn("withdraw(uint256)")
-
-
-@pytest.fixture(scope="module")
-def fair(anvil_path):
-    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
-        yield open_fair(node, only=["slipstream"])
 
 
 @pytest.fixture
@@ -243,7 +235,7 @@ def test_permissions_are_for_this_nft_only(act, stage):
 
 
 def test_found_by_the_voter_and_by_the_gauge(act, stage, ground, fair):
-    (stall,) = fair.stalls
+    (stall,) = [stall for stall in fair.stalls if stall.position.id == act.position.id]
     for place in (stall.place, replace(stall.place, target=ground["cl_gauge"])):
         (found,) = stage.talk(act.adapter.discover("local", place, act.position.owner))
         assert (found.target, dict(found.params)) == (act.position.target, dict(act.position.params))

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER, converse, mutations, permitted
-from fair_kit import NODE_OPTIONS, put_back
+from fair_kit import put_back
 from ranges_stage import Act, hands
 
 from keeper.abi import Fn
-from keeper.chain.anvil import LocalNode
-from keeper.devnet.fair.open import open_fair
 from keeper.domain.facts import Place
 from keeper.domain.money import BPS, Token, UsdWad
 from keeper.domain.plan import Share
@@ -34,12 +32,6 @@ from keeper.swaps.uniswap_v2_pool import UniswapV2Pool
 pytestmark = pytest.mark.devnet
 
 DEPOSIT = Fn("deposit(uint256)")
-
-
-@pytest.fixture(scope="module")
-def fair(anvil_path):
-    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
-        yield open_fair(node, only=["solidly"])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from adapter_kit import STRANGER, mutations, permitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ranges_stage import SLOT0, Act, fair_of, hands, stage_of
+from ranges_stage import SLOT0, Act, hands, stage_of
 
 from keeper.abi import Fn
 from keeper.devnet.uniswap_v3 import open_pool, stir, trade, trade_to_price, v3_at
@@ -27,12 +27,6 @@ pytestmark = pytest.mark.devnet
 
 DECREASE = Fn("decreaseLiquidity((uint256,uint128,uint256,uint256,uint256))")
 TRANSFER_NFT = Fn("transferFrom(address,address,uint256)")
-
-
-@pytest.fixture(scope="module")
-def fair():
-    with fair_of("uniswap_v3") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER, fill, mutations, permitted
-from ranges_stage import Act, fair_of, hands, stage_of
+from ranges_stage import Act, hands, stage_of
 
 from keeper.devnet.uniswap_v3 import open_pool, trade_to_price, v3_at
 from keeper.domain.facts import Place
@@ -18,12 +18,6 @@ from keeper.protocols.nft_range import collect_leg
 from keeper.protocols.uniswap_v3_staker import STAKES, UniswapV3Staker, _incentive_id
 
 pytestmark = pytest.mark.devnet
-
-
-@pytest.fixture(scope="module")
-def fair():
-    with fair_of("uniswap_v3") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER, mutations, permitted
-from fair_kit import NODE_OPTIONS, put_back
+from fair_kit import put_back
 from ranges_stage import Act, hands
 
 from keeper.abi import Fn, encode
-from keeper.chain.anvil import LocalNode
-from keeper.devnet.fair.open import open_fair
 from keeper.devnet.uniswap_v4 import (
     MINT,
     MINT_AND_SETTLE,
@@ -39,12 +37,6 @@ TAKING_HOOKS = Address("0x" + "aa" * 18 + "0101")
 #: Is called after a swap, and takes nothing.
 HARMLESS_HOOKS = Address("0x" + "aa" * 18 + "0040")
 NATIVE = Address("0x" + "00" * 20)
-
-
-@pytest.fixture(scope="module")
-def fair(anvil_path):
-    with LocalNode.start(binary=anvil_path, extra=NODE_OPTIONS) as node:
-        yield open_fair(node, only=["uniswap_v4"])
 
 
 @pytest.fixture
@@ -316,7 +308,7 @@ def test_permissions_fix_every_word_but_amounts_and_deadline(act, stage):
 
 
 def test_found_among_the_newest_or_by_number(act, stage, fair, yard):
-    (stall,) = fair.stalls
+    (stall,) = [stall for stall in fair.stalls if stall.position.id == act.position.id]
     for ids in (None, "1", "1-3"):
         params = stall.place.params if ids is None else {**stall.place.params, "ids": ids}
         (found,) = stage.talk(act.adapter.discover("local", replace(stall.place, params=params), act.position.owner))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from adapter_kit import STRANGER, converse, mutations, permitted
-from vault_stage import opened, put_back
+from vault_stage import put_back
 
 from keeper.domain.facts import Place
 from keeper.errors import ConfigError, ReadFailed
@@ -16,15 +16,9 @@ pytestmark = pytest.mark.devnet
 DAY = 86_400
 
 
-@pytest.fixture(scope="module")
-def ground(anvil_path):
-    with opened(anvil_path, "beefy", "yearn") as ready:
-        yield ready
-
-
 @pytest.fixture
-def stage(ground):
-    with put_back(ground) as ready:
+def stage(fair):
+    with put_back(fair) as ready:
         yield ready
 
 
@@ -76,6 +70,7 @@ def test_beefy_harvest_below_the_minimum_succeeds_and_does_nothing(stage):
 
 def test_beefy_harvest_is_proven_and_its_fee_goes_to_the_owner(stage):
     scene = stage.scene("beefy-lp")
+    scene.run(scene.claim())
     stage.pass_time(DAY)
     seen, legs = scene.look(), scene.claim()
     (leg,) = legs

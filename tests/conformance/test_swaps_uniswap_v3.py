@@ -9,7 +9,7 @@ from adapter_kit import STRANGER, fill, mutations, permitted
 from chain_stage import Stage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ranges_stage import fair_of, hands, stage_of
+from ranges_stage import hands, stage_of
 
 from keeper.devnet.uniswap_v3 import mint, open_pool, trade_to_price, v3_at
 from keeper.domain.money import Token
@@ -25,12 +25,6 @@ pytestmark = pytest.mark.devnet
 
 OWNER = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
 SWAPS = UniswapV3Swap()
-
-
-@pytest.fixture(scope="module")
-def fair():
-    with fair_of("uniswap_v3") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The vaults, drops and described farms of the fair on one node, put back after each test."""
+"""The vaults, drops and described farms of the fair, put back after each test."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from importlib.metadata import entry_points
 from chain_stage import Stage
 
 from keeper.abi import Fn
-from keeper.chain.anvil import LocalNode
 from keeper.chain.client import open_chain
-from keeper.devnet.fair.open import Fair, open_fair
+from keeper.devnet.fair.open import Fair
 from keeper.domain.events import Event
 from keeper.domain.money import Address
 from keeper.domain.observation import Observation
@@ -29,20 +28,15 @@ class Silent:
 
 
 @contextmanager
-def opened(anvil_path, *families: str) -> Iterator[Ground]:
-    """A node of one's own with these families on it."""
-    with LocalNode.start(binary=anvil_path, extra=("--code-size-limit", "100000", "--gas-limit", "60000000")) as node:
-        ground = Ground(open_fair(node, only=families))
-        yield ground
-        ground.chain.close()
-
-
-@contextmanager
-def put_back(ground: Ground) -> Iterator[Ground]:
+def put_back(fair: Fair) -> Iterator[Ground]:
     """Undo whatever happens inside."""
-    snapshot = ground.node.rpc("evm_snapshot")
-    yield Ground(ground.fair)
-    ground.node.rpc("evm_revert", snapshot)
+    snapshot = fair.node.rpc("evm_snapshot")
+    ground = Ground(fair)
+    try:
+        yield ground
+    finally:
+        ground.chain.close()
+        fair.node.rpc("evm_revert", snapshot)
 
 
 class Ground(Stage):

@@ -183,17 +183,6 @@ def test_only_what_is_asked_for_is_searched(line):
 # ---------------------------------------------------------------- the fair
 
 
-@pytest.fixture(scope="module")
-def fair(anvil_path):
-    """Every family on one chain; nothing here changes it."""
-    from keeper.chain.anvil import LocalNode
-    from keeper.devnet.fair.open import open_fair
-
-    options = ("--code-size-limit", "100000", "--gas-limit", "60000000")
-    with LocalNode.start(binary=anvil_path, extra=options) as node:
-        yield open_fair(node)
-
-
 @pytest.fixture
 def fair_file(fair, tmp_path) -> Path:
     """A config that knows the fair's chain, a watched account, and nothing else."""

@@ -88,7 +88,7 @@ def sqrt_price_of(value0: int, value1: int, unit0: int, unit1: int) -> int:
 def gap_bps(sqrt_price: int, fair: int) -> int:
     """Return how far a pool's price is off a fair one (``sqrt_price_of``), basis points of the lower of the two."""
     low, high = sorted((sqrt_price * sqrt_price, fair * fair))
-    return (high - low) * _BPS // low
+    return (high - low) * _BPS // max(low, 1)
 
 
 def amount0_for(sqrt_a: int, sqrt_b: int, liquidity: int, *, up: bool = False) -> int:

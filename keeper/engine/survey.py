@@ -18,8 +18,8 @@ from keeper.engine.context import ChainContext
 from keeper.engine.learnt import write_learnt
 from keeper.engine.observe import Sighting, observe
 from keeper.engine.rounds import in_rounds
-from keeper.engine.value import price_board
-from keeper.errors import PriceUnavailable, StaleHead
+from keeper.engine.value import PriceBoard, price_board
+from keeper.errors import KeeperError, PriceUnavailable, StaleHead
 from keeper.strategy.runway import forecast
 
 __all__ = ["Survey", "check_age", "record_changes", "record_survey", "survey"]
@@ -73,7 +73,7 @@ def survey(
     _take_base(context, sighting)
     board = price_board(context, book, sighting)
     known = _known(context, wanted, _balances(context, wanted, block, whole=only is None))
-    assessments = [assess(context, book, holding, sighting, board, fees, known, forced) for holding in wanted]
+    assessments = [_assessed(context, book, holding, sighting, board, fees, known, forced) for holding in wanted]
     write_learnt(context)
     assessments = in_rounds(context, assessments)
     assessments += _failed(context, book, block, only)
@@ -81,6 +81,28 @@ def survey(
     if record:
         record_survey(context, result, started)
     return result
+
+
+def _assessed(
+    context: ChainContext,
+    book: Book,
+    holding: Holding,
+    sighting: Sighting,
+    board: PriceBoard,
+    fees: FeeQuote,
+    known: Known,
+    forced: bool,
+) -> Assessment:
+    """Assess one position; numbers of a hostile contract that nothing can be reckoned with stop no other."""
+    try:
+        return assess(context, book, holding, sighting, board, fees, known, forced)
+    except KeeperError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        text = f"what its contracts say cannot be reckoned with: {type(error).__name__}: {error}"
+        reason = Reason(ReasonCode.READ_FAILED, text)
+        blocked = Decision(holding.position.id, sighting.block, Verdict.BLOCKED, (reason,), None)
+        return Assessment(holding.position, blocked, holding)
 
 
 def _known(context: ChainContext, holdings: Collection[Holding], balances: dict[Address, int]) -> Known:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from keeper.domain.decision import Reason, ReasonCode
 from keeper.domain.money import UsdWad, usd_text
 from keeper.domain.observation import Observation
 from keeper.domain.spans import span_text
+from keeper.strategy.numbers import moment
 
 __all__ = ["MAX_FAILURES", "Guards", "Surroundings", "check_guards"]
 
@@ -104,7 +104,7 @@ def _protocol(o: Observation) -> Reason:
 
 def _opening(o: Observation, opens_at: int) -> Reason:
     if o.block.timestamp < opens_at:
-        when = datetime.fromtimestamp(opens_at, UTC)
+        when = moment(opens_at)
         text = f"a harvest before {when:%Y-%m-%d %H:%M} UTC would lose rewards or lock them up; waiting for it"
         return Reason(ReasonCode.HARVEST_TOO_EARLY, text)
     return _ok("no penalty on claiming now")
@@ -182,6 +182,6 @@ def _year_limit(a: Surroundings) -> Reason:
 def _lock(a: Surroundings) -> Reason:
     if a.locked_beyond_exit is None or a.forced:
         return _ok("no lock beyond the exit")
-    day = datetime.fromtimestamp(a.locked_beyond_exit, UTC).date().isoformat()
+    day = moment(a.locked_beyond_exit).date().isoformat()
     text = f"re-depositing locks the stake until {day}, after the exit date; claim when you leave, or move `exit`"
     return Reason(ReasonCode.LOCK_BEYOND_EXIT, text)

@@ -5,25 +5,31 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from types import MappingProxyType
 
 from adapter_kit import BLOCK, OWNER, addr, token
-from test_engine_decide import NATIVE, REWARD, SPEC, STAKE, price
+from test_engine_decide import NATIVE, REWARD, SPEC, STAKE, case, price
 
 from keeper.app import load_plugins
 from keeper.chain.simulate import Simulator
+from keeper.domain.decision import ReasonCode, Verdict
 from keeper.domain.money import Amount
 from keeper.domain.observation import Observation
 from keeper.domain.plan import Call, LegKind, MinOut
 from keeper.domain.position import Market, Position, StrategyOptions
 from keeper.domain.valuation import Valuation
-from keeper.engine.clock import SystemClock
-from keeper.engine.lease import Leases
-from keeper.engine.plan import make_plan
 from keeper.engine.book import Holding, Sale
+from keeper.engine.clock import SystemClock
+from keeper.engine.decide import decide
+from keeper.engine.lease import Leases
+from keeper.engine.observe import Sighting
+from keeper.engine.plan import make_plan
 from keeper.engine.simulate import min_out
+from keeper.engine.survey import _assessed
 from keeper.errors import RpcRejected
 from keeper.ports import SwapRoute
+from keeper.ranges import gap_bps
 from keeper.swaps.uniswap_v2 import amount_out
 
 
@@ -108,3 +114,21 @@ def test_leases_are_renewed_while_further_ones_are_taken(monkeypatch):
             time.sleep(0.005)
     assert not died
     assert len(set(renewed)) > 2
+
+
+def test_a_gauge_whose_clock_runs_for_ever_blocks_its_own_position_only():
+    base = case("300")
+    endless = replace(base.observation, harvest_opens_at=2**256 - 1)
+    decision = decide(replace(base, observation=endless))
+    assert decision.code is ReasonCode.HARVEST_TOO_EARLY
+    assert "9999" in decision.reasons[0].text
+    assert gap_bps(0, 2**96) > 10_000
+    assert gap_bps(2**96, 0) > 10_000
+
+
+def test_numbers_that_nothing_can_be_reckoned_with_block_their_own_position_only():
+    holding = case().holding
+    nothing_seen = Sighting(BLOCK, {}, {}, {}, {}, 0)  # any mistake of an adapter ends in an error somewhere
+    seen = _assessed(None, None, holding, nothing_seen, None, None, None, False)
+    assert seen.decision.verdict is Verdict.BLOCKED
+    assert "cannot be reckoned with" in seen.decision.reasons[0].text

@@ -9,7 +9,7 @@ from keeper.cli.grid import room
 from keeper.cli.layout import Row, lay_out
 from keeper.cli.output import duration, gas_price, percent_wad, say, table, usd, usd_text
 from keeper.cli.plan_gas import Bill
-from keeper.cli.views import yearly
+from keeper.cli.views import wrapped, yearly
 from keeper.domain.money import BPS
 from keeper.strategy.advice import about_gwei, about_usd
 from keeper.strategy.calculator import Farm, Forecast, Rhythm, Size
@@ -29,10 +29,24 @@ def print_plan(farm: Farm, bill: Bill, found: Forecast) -> None:
     until = "a year" if farm.horizon is None else duration(found.time)
     headers = ("rhythm", "compounds", "their cost", f"earned in {until}", "against never")
     table(headers, [_rhythm_row(rhythm, found) for rhythm in found.rhythms], right=(1, 2, 3, 4))
+    for line in _first_year(farm, found):
+        say(line)
     say()
     often = "a year" if farm.horizon is None else "compounds"
     headers = ("staked", "first after", "at pending", often, "against never")
     table(headers, [_size_row(size, farm) for size in found.sizes], right=(0, 1, 2, 3, 4))
+
+
+def _first_year(farm: Farm, found: Forecast) -> list[str]:
+    """Say why the year that is played has fewer compounds than the rhythm that goes on."""
+    often = _often(found.thresholds)
+    if farm.horizon is not None or not found.compounds or often == str(found.compounds):
+        return []
+    return wrapped(f"the first year has {found.compounds:,} of about {often} a year; what pends at its end is claimed")
+
+
+def _often(t: Thresholds) -> str:
+    return yearly(t.harvests_milli).removeprefix("about ").removesuffix(" a year")
 
 
 def _rows(farm: Farm, bill: Bill, found: Forecast) -> list[Row]:
@@ -117,9 +131,7 @@ def _size_row(size: Size, farm: Farm) -> tuple[str, ...]:
     if not size.compounds or t.reward is None:
         return (usd(size.principal), "never", "-", "-", "-")
     after = "-" if t.eta_seconds is None else duration(t.eta_seconds)
-    often = yearly(t.harvests_milli).removeprefix("about ").removesuffix(" a year")
-    if farm.horizon is not None:
-        often = f"{size.compounds:,}"
+    often = _often(t) if farm.horizon is None else f"{size.compounds:,}"
     return (usd(size.principal), after, usd(t.reward), often, _signed(size.against_never))
 
 

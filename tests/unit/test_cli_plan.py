@@ -143,6 +143,13 @@ def test_the_farm_of_the_documents_in_words():
     assert [row[0] for row in sizes] == ["$100,000.00", "$10,000.00", "$1,000.00"]
 
 
+def test_a_rhythm_that_goes_on_and_the_first_year_of_it_are_told_apart():
+    note = "the first year has 9 of about 10 a year; what pends at its end is claimed"
+    assert note in said(*BASE)
+    assert "the first year" not in said(*BASE, "--horizon", "1y")  # the table counts until the end then
+    assert "the first year" not in said("--principal", "50", "--apr", "2%", "--cost", "2")  # never
+
+
 def test_a_farm_that_is_too_small_is_told_so_and_from_when_on_it_is_not():
     out = said(
         "--principal", "300", "--apr", "18%", "--gas-price", "22gwei", "--gas-units", "400k", "--native-price", "612"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper import __version__
 from keeper.config.catalogue import Catalogue
 from keeper.config.loader import load
 from keeper.config.plugins import installed_catalogue
@@ -29,6 +30,16 @@ def test_the_number_of_crash_points_is_counted():
     for point in ("opened", *points, "recorded"):
         assert f"| `{point}` |" in page, point
         assert any(f'checkpoint("{point}")' in file.read_text() for file in (ROOT / "keeper" / "engine").glob("*.py"))
+
+
+def test_what_is_shown_of_a_start_names_the_present_version():
+    shown = {
+        (page.name, version)
+        for page in (ROOT / "docs").rglob("*.md")
+        for version in re.findall(r"daemon\.started +version=(\S+)", page.read_text())
+    }
+    assert {name for name, _ in shown} >= {"bad-day.md", "commands.md"}
+    assert {version for _, version in shown} == {__version__}
 
 
 def test_the_packages_of_what_is_real_are_the_pinned_ones():

@@ -125,6 +125,9 @@ def prepare(context: ChainContext, assessment: Assessment, *, wait: bool = True)
         if assessment.decision.verdict is Verdict.HARVEST:
             why += opinion().worse  # a bad way may well be what reverts, and this says what to do about it
         return Prepared(_blocked(assessment, *why))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # what contracts say can be anything
+        text = f"no compound can be made of what its contracts say: {type(error).__name__}: {error}"
+        return Prepared(_blocked(assessment, Reason(ReasonCode.SIMULATION_REVERTED, text)))
     context.learned_gas[plan.position_id] = rehearsal.simulation.gas_used
     l1_fee = sum(context.chain.l1_fee_wei(call.data) for call in rehearsal.calls)
     context.learned_l1_fee[plan.position_id] = l1_fee

@@ -19,9 +19,11 @@ from keeper.domain.observation import Observation
 from keeper.domain.plan import Call, LegKind, MinOut
 from keeper.domain.position import Market, Position, StrategyOptions
 from keeper.domain.valuation import Valuation
+from keeper.engine.assessment import Assessment
 from keeper.engine.book import Holding, Sale
 from keeper.engine.clock import SystemClock
 from keeper.engine.decide import decide
+from keeper.engine.lap import prepare
 from keeper.engine.lease import Leases
 from keeper.engine.observe import Sighting
 from keeper.engine.plan import make_plan
@@ -132,3 +134,18 @@ def test_numbers_that_nothing_can_be_reckoned_with_block_their_own_position_only
     seen = _assessed(None, None, holding, nothing_seen, None, None, None, False)
     assert seen.decision.verdict is Verdict.BLOCKED
     assert "cannot be reckoned with" in seen.decision.reasons[0].text
+
+
+def test_an_adapter_that_cannot_make_calls_of_what_it_saw_blocks_its_own_position_only():
+    class _Broken:
+        def harvest(self, position, market, observation):
+            return [][observation.note("nothing")]
+
+    class _Context:
+        class plugins:  # noqa: N801
+            protocols = MappingProxyType({"x": _Broken()})
+
+    one = case("300")
+    prepared = prepare(_Context(), Assessment(one.position, decide(one), one.holding, one.observation, one))
+    assert prepared.plan is None
+    assert prepared.decision.verdict is Verdict.BLOCKED

@@ -129,6 +129,10 @@ def _open_quotes(
     chains = dict.fromkeys(p.chain for p in positions)
     usual = {name: form.networks.get(loaded.chain_facts(name).chain_id) for name in chains}
     networks = {name: network for name, network in usual.items() if network} | dict(wanted.networks)
+    for name in (name for name in chains if name not in networks):
+        tell(
+            f"quotes: {form.name} is not known to trade on {name}; nobody is asked there (quotes.networks can name it)"
+        )
     quotes = OutsideQuotes(
         form, networks, timeout=wanted.timeout, url=wanted.url, key=key, monotonic=clock.monotonic, tell=tell
     )

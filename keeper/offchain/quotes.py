@@ -16,6 +16,8 @@ __all__ = ["FORMS", "OutsideQuotes"]
 
 #: Longest answer, bytes: that of a route with hundreds of parts.
 _MAX_BYTES: Final = 500_000
+#: Seconds beyond the timeout that a question is given before its asker goes on without it.
+_GRACE: Final = 0.5
 #: Seconds for which nobody is asked after no answer came.
 _REST: Final = 60.0
 #: Seconds for which an answer is as good as a new one, and for which it is known at all.
@@ -80,6 +82,8 @@ class OutsideQuotes:
         #: What was told and still holds: of the whole service, or of a pair.
         self._told: set[_Pair | None] = set()
         self._lock = threading.Lock()
+        #: One question at a time, for services count them; whoever finds it taken for too long goes on.
+        self._line = threading.Lock()
 
     def quote(self, owner: Address, sold: Amount, buy: Token, *, wait: bool) -> SaleQuote | None:
         """Say what selling ``sold`` would bring, as the port wants it."""
@@ -93,7 +97,7 @@ class OutsideQuotes:
         known = self._remembered(question, _FRESH, _ALIKE_FRESH)
         if known is None:
             self._note(question, wanted=False)
-            self._ask(question)
+            self._ask_bounded(question)
             known = self._remembered(question, _KEPT, _ALIKE_KEPT)
         return known
 
@@ -103,7 +107,24 @@ class OutsideQuotes:
         with self._lock:
             put = [known.question for known in self._known.values() if now - (known.wanted or -_WANTED) < _WANTED]
         for question in put:
+            if self._line.acquire(timeout=self._timeout):
+                self._ask_and_free(question)
+
+    def _ask_bounded(self, question: Question) -> None:
+        """Ask in a thread: names that do not resolve, and whatever else has no timeout, hold up nobody else."""
+        if self._monotonic() < self._rest_until or not self._line.acquire(timeout=self._timeout):
+            return
+        asking = threading.Thread(target=self._ask_and_free, args=(question,), name="quote", daemon=True)
+        asking.start()
+        asking.join(self._timeout + _GRACE)
+        if asking.is_alive():
+            self._failed(question, "does not answer in time", pair=False)
+
+    def _ask_and_free(self, question: Question) -> None:
+        try:
             self._ask(question)
+        finally:
+            self._line.release()
 
     def _note(self, question: Question, *, wanted: bool) -> None:
         now = self._monotonic()

@@ -94,6 +94,22 @@ def test_source_that_cannot_be_read_is_told(site, opened):
     assert warning.fields["error"] == "proofs: 127.0.0.1 answers status 404"
 
 
+def test_chain_that_the_service_does_not_trade_on_is_told(tmp_path):
+    path = tmp_path / "keeper.toml"
+    text = CONFIG.format(target="cc" * 20, owner=OWNER, token=TOKEN, proofs=tmp_path / "none.json")
+    path.write_text(text.replace("ethereum", "optimism") + '\n[quotes]\nkind = "cow"\n')
+    loaded = load([path], env={}, catalogue=installed_catalogue(), dotenv=None)
+    events = Recorder()
+    with ExitStack() as resources:
+        clock, plugins = SystemClock(), load_plugins()
+        outside = open_outside(
+            loaded, plugins, loaded.positions(), clock, events, resources, keep_secret=lambda _: None
+        )
+    assert outside.quotes is not None
+    said = [str(event.fields["error"]) for event in events.named("outside.failed")]
+    assert any("CoW is not known to trade on optimism" in text for text in said)
+
+
 def test_nothing_is_opened_where_nothing_is_wanted(opened):
     outside, plugins, _, _ = opened('{\\"' + TOKEN + '\\": {\\"amount\\": \\"7\\", \\"proof\\": []}}')
     assert outside.drops is None

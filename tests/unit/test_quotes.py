@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from urllib.parse import parse_qs, urlsplit
 
@@ -307,6 +308,27 @@ def test_slow_server_is_waited_for_once_and_then_rested(site):
     ask.now += 601
     assert ask() is None
     assert len(ask.told) == 2, "told again, after it had answered"
+
+
+def test_whatever_hangs_holds_nobody_up_and_is_told_once(site, monkeypatch):
+    stuck, begun = threading.Event(), threading.Semaphore(0)
+
+    def hang(*args, **kwargs):
+        begun.release()
+        stuck.wait(30)
+        raise Unfetched("at last")
+
+    monkeypatch.setattr("keeper.offchain.quotes.get_json", hang)
+    ask = Asking(site, timeout=0.2)
+    started = time.monotonic()
+    assert ask() is None
+    ask.now += 61
+    assert ask() is None, "the line is still taken"
+    assert time.monotonic() - started < 3
+    assert begun.acquire(blocking=False)
+    assert not begun.acquire(blocking=False)
+    stuck.set()
+    assert ask.told == ["quotes: 0x: does not answer in time; harvests go on without it"]
 
 
 def test_dead_server_is_told_once_without_any_key(site):

@@ -235,7 +235,7 @@ def _split(told: Told, n: DecisionNumbers) -> list[Row]:
     if options.gas_keep_wei:
         keep = f"{Decimal(options.gas_keep_wei) / 10**18:.4g} of the gas token"
         why = f"of this harvest becomes gas: the balance is kept at {keep}"
-        idle = f"nothing becomes gas: the balance is above {keep}"
+        idle = f"nothing becomes gas now; the balance is kept at {keep}"
         rows.append(Row("tops up", [why if n.top_up_usd else idle], usd(n.top_up_usd)))
     return rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
@@ -52,6 +52,8 @@ class Known:
     spent_today: Mapping[Address, UsdWad]
     #: What came of earlier compounds; positions without any are not in it.
     standings: Mapping[str, Standing]
+    #: Positions by account whose open compounds buy gas: what they bring is not bought twice.
+    topping_up: Mapping[Address, frozenset[str]] = field(default_factory=dict)
 
 
 def decide_again(case: Case, **changes: object) -> tuple[Case, Decision]:
@@ -90,6 +92,7 @@ def assess(
     timed = judge is not None or position.options.max_interval_seconds is not None
     since = watched_since(context, position, now) if timed else None
     around = _around(context, position, record, fees, known, gas, forced, now)
+    money = _gas_money(position, around, fees, known)
     case = Case(
         holding=holding,
         observation=observation,
@@ -108,9 +111,22 @@ def assess(
         memory=context.outlook.memory,
         judge=judge,
         watched_since=since,
-        top_up_bps=_top_up(context, holding, observation, worth, around, fees),
+        gas_money=money,
+        top_up_bps=_top_up(context, holding, observation, worth, money),
     )
     return Assessment(position, decide(case), holding, observation, case)
+
+
+def _gas_money(position: Position, around: Surroundings, fees: FeeQuote, known: Known) -> GasMoney | None:
+    """Return what the account has for gas; ``None`` where nothing may become gas now.
+
+    While a compound of the same account buys gas, no other does: both would see the same low balance. What is still
+    missing when it has ended is for the next harvest.
+    """
+    others = known.topping_up.get(position.owner, frozenset()) - {position.id}
+    if not around.can_sign or not position.options.gas_keep_wei or others:
+        return None
+    return GasMoney(around.native_balance_wei, fees.price_wei)
 
 
 def _top_up(
@@ -118,13 +134,11 @@ def _top_up(
     holding: Holding,
     observation: Observation,
     worth: Valuation,
-    around: Surroundings,
-    fees: FeeQuote,
+    money: GasMoney | None,
 ) -> int:
     """Return the part of a harvest that would become gas, basis points."""
-    if not around.can_sign or not holding.position.options.gas_keep_wei:
+    if money is None:
         return 0
-    money = GasMoney(around.native_balance_wei, fees.price_wei)
     return part(context.plugins, holding, observation.pending, worth, money).parts.top_up_bps
 
 

@@ -22,6 +22,7 @@ from keeper.strategy.guards import Surroundings
 from keeper.strategy.numbers import PPM, SECONDS_PER_YEAR, ceil_div
 from keeper.strategy.patience import Patience, patience
 from keeper.strategy.policy import Scene
+from keeper.strategy.split import GasMoney
 from keeper.strategy.threshold import (
     Economics,
     Rule,
@@ -87,6 +88,8 @@ class Case:
     judge: LivePolicy | None = None
     #: Unix seconds since which the position is watched, for intervals before its first harvest.
     watched_since: int | None = None
+    #: What the account has for gas, where a part of this harvest may become gas.
+    gas_money: GasMoney | None = None
     #: Part of this harvest that becomes gas, basis points.
     top_up_bps: int = 0
     #: What the batch that it belongs to comes to; ``None`` when it is decided alone.

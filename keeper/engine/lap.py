@@ -45,7 +45,6 @@ from keeper.errors import (
     SimulationReverted,
     TxPending,
 )
-from keeper.strategy.split import GasMoney
 from keeper.tx.fees import gas_limit
 
 __all__ = [
@@ -109,8 +108,7 @@ def prepare(context: ChainContext, assessment: Assessment, *, wait: bool = True)
     opinion: Callable[[], Opinion] = Opinion
     try:
         claimed = _simulated_claim(context, assessment.holding, case)
-        money = GasMoney(case.around.native_balance_wei, case.fees.price_wei) if case.around.can_sign else None
-        gas = case.fees.price_wei
+        money, gas = case.gas_money, case.fees.price_wei
         sold = sold_amounts(context.plugins, assessment.holding, claimed, case.valuation, money, gas)
         holding = best_ways(context, assessment.holding, sold, case.valuation, gas, case.observation.block)
         opinion = partial(second_opinion, context, holding, sold, case, wait=wait)

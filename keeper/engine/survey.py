@@ -11,6 +11,7 @@ from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.events import EventName, Level
 from keeper.domain.money import Address
 from keeper.domain.observation import Sample
+from keeper.domain.plan import LegKind
 from keeper.domain.transaction import FeeQuote
 from keeper.engine.assessment import Assessment, Known, assess
 from keeper.engine.book import Book, Holding
@@ -110,7 +111,15 @@ def _known(context: ChainContext, holdings: Collection[Holding], balances: dict[
     day = context.clock.now() - 86_400
     owners = dict.fromkeys(h.position.owner for h in holdings)
     spent = {owner: context.store.spent_usd(context.name, owner, day) for owner in owners}
-    return Known(balances, spent, context.store.standings([h.position.id for h in holdings]))
+    buyers = dict.fromkeys(h.position.owner for h in holdings if h.position.options.gas_keep_wei)
+    topping_up = {owner: _topping_up(context, owner) for owner in buyers}
+    return Known(balances, spent, context.store.standings([h.position.id for h in holdings]), topping_up)
+
+
+def _topping_up(context: ChainContext, owner: Address) -> frozenset[str]:
+    """Name the positions of an account whose open compounds buy gas."""
+    plans = [plan for _, plan in context.store.open_harvests(context.name, owner)]
+    return frozenset(plan.position_id for plan in plans if any(leg.kind is LegKind.UNWRAP for leg in plan.legs))
 
 
 def _take_base(context: ChainContext, sighting: Sighting) -> None:

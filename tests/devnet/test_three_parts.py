@@ -11,8 +11,10 @@ from attack_kit import Killed, edit
 from keeper.abi import Fn
 from keeper.devnet.start import send
 from keeper.domain.harvest import HarvestState
-from keeper.engine.lap import resume
+from keeper.domain.plan import LegKind
+from keeper.engine.lap import begin, resume
 from keeper.engine.recover import examine
+from keeper.engine.survey import survey
 from keeper.errors import ConfigError
 
 pytestmark = pytest.mark.devnet
@@ -266,3 +268,27 @@ def test_gas_cannot_be_bought_without_a_route(fresh_world, config, tmp_path):
     assert isinstance(failure, ConfigError)
     assert "pays UNI but has no route to sell it for WETH; add route" in str(failure)
     assert "or remove gas_top_up" in str(failure)
+
+
+def test_what_one_compound_tops_up_no_other_does_as_well(fresh_world, config, tmp_path):
+    world = fresh_world
+    block = own_farm(world, world.uni, world.uni, tmp_path)
+    edit(config, 'id = "uni-farm"', 'id = "uni-farm"\n' + options())
+    config.write_text(config.read_text() + block + options())
+    world.advance(7 * 86_400)
+    poor(world)
+    with open_local(config) as app:
+        context, book = app.contexts["local"], app.book("local")
+        first = begin(context, book, "uni-farm", forced=True)
+        second = begin(context, book, "own", forced=True)
+        plans = [begun.work.plan for begun in (first, second)]
+        assert [sum(leg.kind is LegKind.UNWRAP for leg in plan.legs) for plan in plans] == [1, 0]
+        numbers = [begun.prepared.decision.numbers for begun in (first, second)]
+        assert numbers[0].top_up_usd > 0
+        assert numbers[1].top_up_usd == 0
+        # One that is watched on while it is under way sees its own as it was planned.
+        seen = {a.position.id: a for a in survey(context, book, record=False).assessments}
+        assert seen["uni-farm"].decision.numbers.top_up_usd > 0
+        assert seen["own"].decision.numbers.top_up_usd == 0
+        results = resume(context, book, world.farmer.address)
+    assert [harvest.state for harvest in results] == [HarvestState.CANCELLED] * 2  # nothing was signed yet

@@ -215,7 +215,7 @@ def questions(crowd: Crowd, stalls: int) -> Questions:
 
     Fn.read = read  # type: ignore[method-assign]
     try:
-        few = replace(crowd.book, holdings=crowd.book.holdings[:stalls], **_forgotten(crowd.book))
+        few = replace(crowd.book, holdings=crowd.book.holdings[:stalls], asked=[])
         context = replace(crowd.context, chain=Listening())  # type: ignore[arg-type]
         own = [
             tuple(crowd.context.plugins.protocols[h.position.protocol].reads(h.position, h.market))
@@ -227,10 +227,6 @@ def questions(crowd: Crowd, stalls: int) -> Questions:
     total = sum(map(len, own))
     each = tuple(tuple(question(r) for r in reads if r.sender is None) for reads in own)
     return Questions(each, tuple(question(r) for r in asked[total:] if r.sender is None))
-
-
-def _forgotten(book: Book) -> dict[str, Any]:
-    return {}
 
 
 def _plain(value: Any) -> Any:

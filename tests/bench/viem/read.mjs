@@ -1,5 +1,6 @@
 // viem at its best, as a worker on standard input and output: one line in is how many positions are read, one line out
-// the milliseconds, the views that failed, and the resident bytes. With "--once N" it reads them once, prints and ends.
+// the milliseconds, the views that failed, and the resident bytes. With a number behind the
+// arguments it reads so many once, prints and ends.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'

@@ -17,8 +17,8 @@ import numpy as np
 
 from keeper.backtest.paths import Floats
 from keeper.domain.money import BPS, WAD
-from keeper.strategy.points import Point
-from keeper.strategy.ticks import Tick
+from keeper.strategy.performance.points import Point
+from keeper.strategy.performance.ticks import Tick
 
 __all__ = ["foresee"]
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.observation import USD_ONE, Sample
-from keeper.strategy.past import Past, past_of
-from keeper.strategy.points import Point
-from keeper.strategy.shadow import FINE, Shadow, worth
-from keeper.strategy.ticks import Tick, ticks_of
+from keeper.strategy.performance.past import Past, past_of
+from keeper.strategy.performance.points import Point
+from keeper.strategy.performance.shadow import FINE, Shadow, worth
+from keeper.strategy.performance.ticks import Tick, ticks_of
 
 __all__ = ["GAP_SECONDS", "Cover", "History", "Real", "cover_of", "history_of"]
 

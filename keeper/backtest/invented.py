@@ -11,9 +11,9 @@ from keeper.backtest.history import GAP_SECONDS, History, cover_of
 from keeper.backtest.series import Series
 from keeper.domain.money import WAD
 from keeper.errors import ConfigError
-from keeper.strategy.past import Step
-from keeper.strategy.points import Point
-from keeper.strategy.ticks import Seen, Terms, Tick
+from keeper.strategy.performance.past import Step
+from keeper.strategy.performance.points import Point
+from keeper.strategy.performance.ticks import Seen, Terms, Tick
 
 __all__ = ["Stake", "history_from"]
 

@@ -10,9 +10,9 @@ from keeper.backtest.hindsight import foresee
 from keeper.backtest.history import History
 from keeper.backtest.results import CLAIRVOYANT
 from keeper.strategy.gas_memory import GasMemory
+from keeper.strategy.performance.shadow import Shadow, begin, harvest, pass_through, step, worth
+from keeper.strategy.performance.ticks import Tick
 from keeper.strategy.policy import Policy
-from keeper.strategy.shadow import Shadow, begin, harvest, pass_through, step, worth
-from keeper.strategy.ticks import Tick
 
 __all__ = ["NEVER", "REAL", "Line", "Standing", "standing_of", "total"]
 

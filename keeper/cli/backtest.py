@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from keeper.backtest.history import History
     from keeper.config.loader import Loaded
     from keeper.store.sqlite import SqliteStore
-    from keeper.strategy.windows import Window
+    from keeper.strategy.performance.windows import Window
 
 __all__ = ["LEAST_SECONDS", "command"]
 
@@ -71,7 +71,7 @@ def command(
     from keeper.cli.backtest_text import Backtest, print_backtest, tested_json
     from keeper.cli.contenders import contenders
     from keeper.cli.output import emit_json
-    from keeper.strategy.contest import own_rule
+    from keeper.strategy.performance.contest import own_rule
     from keeper.strategy.threshold import Rule
 
     options = globals_of()

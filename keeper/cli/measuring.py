@@ -12,7 +12,7 @@ from keeper.cli.report_desk import ReportDesk
 from keeper.domain.money import WAD
 from keeper.errors import StoreUnavailable
 from keeper.notify.metrics import MetricsSink
-from keeper.strategy.results import Performance
+from keeper.strategy.performance.results import Performance
 
 __all__ = ["Measuring"]
 

@@ -13,7 +13,7 @@ from keeper.cli.options import globals_of, json_option, load_config
 from keeper.cli.output import duration, emit_json, say, table, usd, usd_text
 from keeper.cli.views import ago, day, tell
 from keeper.engine.race import race_key
-from keeper.strategy.contest import REFERENCE, Contest, contest_of
+from keeper.strategy.performance.contest import REFERENCE, Contest, contest_of
 
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded

@@ -16,7 +16,7 @@ from keeper.cli.output import emit_json, say
 from keeper.cli.report_data import USD, journal_now, report_of
 from keeper.cli.report_json import COLUMNS, csv_row, report_json
 from keeper.cli.report_text import FEW, print_report
-from keeper.strategy.windows import NAMES, Window, moment_of, window_of
+from keeper.strategy.performance.windows import NAMES, Window, moment_of, window_of
 
 if TYPE_CHECKING:
     from keeper.config.loader import Loaded

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from keeper.domain.harvest import HarvestState
 from keeper.domain.observation import USD_ONE
-from keeper.strategy.performance import performance, total
-from keeper.strategy.points import rated, sides_of
-from keeper.strategy.results import Performance, Total
-from keeper.strategy.windows import Window
+from keeper.strategy.performance.measure import performance, total
+from keeper.strategy.performance.points import rated, sides_of
+from keeper.strategy.performance.results import Performance, Total
+from keeper.strategy.performance.windows import Window
 
 if TYPE_CHECKING:
     from keeper.store.sqlite import SqliteStore

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from keeper.cli.report_data import USD, journal_now, measure
-from keeper.strategy.results import Performance
-from keeper.strategy.windows import window_of
+from keeper.strategy.performance.results import Performance
+from keeper.strategy.performance.windows import window_of
 
 if TYPE_CHECKING:
     from keeper.store.sqlite import SqliteStore

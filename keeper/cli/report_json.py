@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from keeper.cli.output import usd_text
 from keeper.cli.report_data import Report
-from keeper.strategy.holding import AgainstHolding
-from keeper.strategy.results import SHORT_SECONDS, Against, Performance, Returns
+from keeper.strategy.performance.holding import AgainstHolding
+from keeper.strategy.performance.results import SHORT_SECONDS, Against, Performance, Returns
 
 __all__ = ["COLUMNS", "csv_row", "performance_json", "report_json"]
 

@@ -11,7 +11,7 @@ from keeper.cli.money import gained, money, rate
 from keeper.cli.output import amount, duration, say, table
 from keeper.cli.report_data import USD, Report
 from keeper.cli.views import day, tell
-from keeper.strategy.results import SHORT_SECONDS, Against, Performance, Total
+from keeper.strategy.performance.results import SHORT_SECONDS, Against, Performance, Total
 
 __all__ = ["FEW", "print_report", "summary"]
 

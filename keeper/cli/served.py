@@ -17,8 +17,8 @@ from keeper.cli.report_json import report_json
 from keeper.cli.views import decision_json, known_json
 from keeper.errors import StoreUnavailable
 from keeper.store import open_store
-from keeper.strategy.results import Performance
-from keeper.strategy.windows import window_of
+from keeper.strategy.performance.results import Performance
+from keeper.strategy.performance.windows import window_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,11 +18,11 @@ from keeper.domain.position import SideEffect
 from keeper.engine.assessment import Assessment
 from keeper.engine.context import ChainContext
 from keeper.engine.track_record import TrackRecord, known_record
-from keeper.strategy.contest import Contest, advance, begun, contest_of, contest_text, field_of, look_before
-from keeper.strategy.past import step_between
-from keeper.strategy.points import points_of
+from keeper.strategy.performance.contest import Contest, advance, begun, contest_of, contest_text, field_of, look_before
+from keeper.strategy.performance.past import step_between
+from keeper.strategy.performance.points import points_of
+from keeper.strategy.performance.ticks import tick_of
 from keeper.strategy.threshold import Rule
-from keeper.strategy.ticks import tick_of
 
 __all__ = ["note_race", "race_key"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from keeper.strategy.windows import NAMES
+from keeper.strategy.performance.windows import NAMES
 from keeper.web.params import Param
 
 __all__ = ["ROUTES", "ApiSource", "Document", "Route"]

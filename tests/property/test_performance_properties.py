@@ -13,12 +13,12 @@ from past_kit import CAKE, DAY, HOUR, LP, YEAR, Farm, always
 
 from keeper.domain.money import WAD
 from keeper.domain.observation import Sample
-from keeper.strategy.holding import PoolLook, against_holding
-from keeper.strategy.past import past_of
-from keeper.strategy.performance import performance, total
-from keeper.strategy.points import in_base
-from keeper.strategy.replay import as_recorded, daily, earned, never, replay
-from keeper.strategy.returns import Mark, annualised, growth, impermanent_loss, simple_rate
+from keeper.strategy.performance.holding import PoolLook, against_holding
+from keeper.strategy.performance.measure import performance, total
+from keeper.strategy.performance.past import past_of
+from keeper.strategy.performance.points import in_base
+from keeper.strategy.performance.replay import as_recorded, daily, earned, never, replay
+from keeper.strategy.performance.returns import Mark, annualised, growth, impermanent_loss, simple_rate
 
 MONEY = st.integers(10**15, 10**27)
 FACTOR = st.fractions(Fraction(1, 2), Fraction(2), max_denominator=1_000)

@@ -23,12 +23,12 @@ from keeper.backtest.standing import NEVER, REAL, _follow, _run, standing_of, to
 from keeper.backtest.world import World
 from keeper.domain.money import WAD, Amount
 from keeper.domain.observation import Accrual
-from keeper.strategy.contest import advance, begun, contest_of, contest_text, look_before
 from keeper.strategy.gas_memory import GasMemory
-from keeper.strategy.past import step_between
-from keeper.strategy.points import points_of
+from keeper.strategy.performance.contest import advance, begun, contest_of, contest_text, look_before
+from keeper.strategy.performance.past import step_between
+from keeper.strategy.performance.points import points_of
+from keeper.strategy.performance.ticks import tick_of
 from keeper.strategy.policies import POLICIES
-from keeper.strategy.ticks import tick_of
 
 FEW = settings(
     max_examples=25,

@@ -14,7 +14,7 @@ from keeper.domain.observation import USD_ONE
 from keeper.domain.reads import ReadResult
 from keeper.engine.base_currency import BaseCurrency, BaseFeed
 from keeper.errors import PriceUnavailable
-from keeper.strategy.points import rated, sides_of
+from keeper.strategy.performance.points import rated, sides_of
 
 FEED = addr(3)
 NOW = BLOCK.timestamp

@@ -22,8 +22,8 @@ from keeper.cli.report_text import summary
 from keeper.domain.harvest import HarvestState
 from keeper.domain.money import WAD
 from keeper.store import open_store
-from keeper.strategy.performance import performance
-from keeper.strategy.windows import Window
+from keeper.strategy.performance.measure import performance
+from keeper.strategy.performance.windows import Window
 
 OTHER = CONFIG[CONFIG.index("[[positions]]") :].replace("cake-bnb", "other").replace("pid = 2", "pid = 3")
 EURO = """

@@ -20,7 +20,7 @@ from keeper.engine.race import LEAST, note_race, race_key
 from keeper.engine.track_record import track_record
 from keeper.errors import StoreUnavailable
 from keeper.store import open_store
-from keeper.strategy.contest import contest_of, contest_text
+from keeper.strategy.performance.contest import contest_of, contest_text
 from keeper.strategy.policies import POLICIES
 
 KEY = race_key("bnb", "cake-bnb")
@@ -263,11 +263,11 @@ def test_policies_that_come_and_go(store):
 def test_a_reward_that_is_new_pends_from_then_on():
     from past_kit import BNB, CAKE, LP
 
-    from keeper.strategy.contest import advance, begun, look_before
     from keeper.strategy.gas_memory import GasMemory
-    from keeper.strategy.past import step_between
-    from keeper.strategy.points import points_of
-    from keeper.strategy.ticks import tick_of
+    from keeper.strategy.performance.contest import advance, begun, look_before
+    from keeper.strategy.performance.past import step_between
+    from keeper.strategy.performance.points import points_of
+    from keeper.strategy.performance.ticks import tick_of
 
     farm = lively()
     (point,), _ = points_of([farm.look()])

@@ -10,10 +10,10 @@ from past_kit import BNB, CAKE, DAY, HOUR, LP, START, Farm, always, dollars, wit
 
 from keeper.domain.harvest import HarvestState
 from keeper.domain.money import WAD, Amount
-from keeper.strategy.past import past_of
-from keeper.strategy.performance import performance, total
-from keeper.strategy.points import points_of
-from keeper.strategy.replay import fit_of
+from keeper.strategy.performance.measure import performance, total
+from keeper.strategy.performance.past import past_of
+from keeper.strategy.performance.points import points_of
+from keeper.strategy.performance.replay import fit_of
 
 NOTHING = 10**9
 

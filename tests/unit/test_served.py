@@ -21,7 +21,7 @@ from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.errors import StoreUnavailable
 from keeper.notify.metrics import MetricsSink
 from keeper.store import open_store
-from keeper.strategy.results import Performance
+from keeper.strategy.performance.results import Performance
 
 OTHER = CONFIG[CONFIG.index("[[positions]]") :].replace("cake-bnb", "other").replace("pid = 2", "pid = 3")
 NOW = START + 20 * DAY

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.errors import StoreUnavailable
-from keeper.strategy.windows import NAMES
+from keeper.strategy.performance.windows import NAMES
 from keeper.web.api import AT_ONCE, OPENAPI, Api
 from keeper.web.openapi import document
 from keeper.web.params import BadQuestion, read_query

@@ -14,10 +14,10 @@ from typing import Final
 
 from keeper.domain.money import BPS, WAD
 from keeper.strategy.gas_memory import GasMemory
-from keeper.strategy.past import Step
-from keeper.strategy.points import Point
+from keeper.strategy.performance.past import Step
+from keeper.strategy.performance.points import Point
+from keeper.strategy.performance.ticks import Tick
 from keeper.strategy.policy import Policy, Scene
-from keeper.strategy.ticks import Tick
 
 __all__ = [
     "FINE",

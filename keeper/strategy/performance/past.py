@@ -17,8 +17,8 @@ from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import WAD, Token
 from keeper.domain.observation import Sample
 from keeper.domain.plan import LegKind
-from keeper.strategy.points import GAS_TOKEN, Point, in_base, points_of
-from keeper.strategy.steps import Past, Step
+from keeper.strategy.performance.points import GAS_TOKEN, Point, in_base, points_of
+from keeper.strategy.performance.steps import Past, Step
 from keeper.strategy.threshold import SECONDS_PER_YEAR
 
 __all__ = ["Pace", "Past", "Step", "past_of", "step_between"]

@@ -1,4 +1,4 @@
-"""What is known of a position's result over a window: values only; ``performance`` works them out."""
+"""What is known of a position's result over a window: values only; ``measure`` works them out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from keeper.domain.money import WAD, Amount
-from keeper.strategy.holding import AgainstHolding
-from keeper.strategy.returns import annualised, simple_rate
+from keeper.strategy.performance.holding import AgainstHolding
+from keeper.strategy.performance.returns import annualised, simple_rate
 
 __all__ = ["SHORT_SECONDS", "Against", "Bias", "Performance", "Returns", "Total"]
 

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from keeper.domain.money import WAD, Address, Token
 from keeper.strategy.gas_memory import GasMemory
-from keeper.strategy.past import Pace
-from keeper.strategy.points import Point
+from keeper.strategy.performance.past import Pace
+from keeper.strategy.performance.points import Point
+from keeper.strategy.performance.shadow import Shadow, begin, step
+from keeper.strategy.performance.ticks import Terms, Tick
 from keeper.strategy.policies import DEFAULT, POLICIES, Named, describe, rule
 from keeper.strategy.policy import Policy
-from keeper.strategy.shadow import Shadow, begin, step
 from keeper.strategy.threshold import Rule
-from keeper.strategy.ticks import Terms, Tick
 
 __all__ = [
     "REFERENCE",

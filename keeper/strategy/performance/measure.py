@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from keeper.domain.harvest import Harvest, HarvestState, LedgerEntry
 from keeper.domain.money import WAD, Address, Amount
 from keeper.domain.observation import Sample
-from keeper.strategy.holding import AgainstHolding, PoolLook, against_holding
-from keeper.strategy.past import Past, Step, past_of
-from keeper.strategy.points import in_base
-from keeper.strategy.replay import as_recorded, daily, earned, fit_of, never, replay
-from keeper.strategy.results import Against, Bias, Performance, Returns, Total
-from keeper.strategy.returns import Mark, annualised, growth, simple_rate
+from keeper.strategy.performance.holding import AgainstHolding, PoolLook, against_holding
+from keeper.strategy.performance.past import Past, Step, past_of
+from keeper.strategy.performance.points import in_base
+from keeper.strategy.performance.replay import as_recorded, daily, earned, fit_of, never, replay
+from keeper.strategy.performance.results import Against, Bias, Performance, Returns, Total
+from keeper.strategy.performance.returns import Mark, annualised, growth, simple_rate
 
 __all__ = ["performance", "total"]
 

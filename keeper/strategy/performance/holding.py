@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import isqrt
 from typing import Final
 
-from keeper.strategy.returns import without_fees
+from keeper.strategy.performance.returns import without_fees
 
 __all__ = ["AgainstHolding", "PoolLook", "against_holding"]
 

@@ -8,8 +8,8 @@ from math import inf
 
 from keeper.domain.decision import DecisionNumbers
 from keeper.domain.money import WAD, Token
-from keeper.strategy.past import Past, Step
-from keeper.strategy.points import Point
+from keeper.strategy.performance.past import Past, Step
+from keeper.strategy.performance.points import Point
 
 __all__ = ["Seen", "Terms", "Tick", "seen_of", "tick_of", "ticks_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keeper.domain.money import WAD, Token
-from keeper.strategy.points import Point
+from keeper.strategy.performance.points import Point
 
 __all__ = ["Past", "Step"]
 

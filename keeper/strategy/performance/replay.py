@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from keeper.domain.money import WAD
-from keeper.strategy.past import Past, Step
-from keeper.strategy.shadow import FINE, Shadow, accrue, begin, deposit, grow, idle, net, net_of
-from keeper.strategy.ticks import Tick, ticks_of
+from keeper.strategy.performance.past import Past, Step
+from keeper.strategy.performance.shadow import FINE, Shadow, accrue, begin, deposit, grow, idle, net, net_of
+from keeper.strategy.performance.ticks import Tick, ticks_of
 
 __all__ = ["Fit", "Replayed", "as_recorded", "daily", "earned", "fit_of", "never", "replay"]
 

@@ -6,11 +6,12 @@ Gas is cheap at certain hours. How much cheaper, and when, is learnt as the mean
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Final
 
 from keeper.strategy.arithmetic import low
 
-__all__ = ["HOURS", "RATES", "GasSeason", "slot"]
+__all__ = ["HOURS", "RATES", "GasSeason", "ahead_of", "slot"]
 
 #: Hours of a week.
 HOURS: Final = 168
@@ -116,12 +117,41 @@ class GasSeason:
             hours = [hours[j] * 0.5 + (hours[j - 1] + hours[(j + 1) % 24]) * 0.25 for j in range(24)]
         days = [s / (n + _PRIOR_WEEKS) for s, n in zip(self._day_sum, self._day_count, strict=True)]
         self.table = [hours[j % 24] + days[j // 24] for j in range(HOURS)]
-        for column, rate in enumerate(RATES):
-            least: Any = self.table[0] + _ABOVE
-            for j in range(2 * HOURS - 1, -1, -1):
-                least = low(self.table[(j + 1) % HOURS], least) + rate
-                if j < HOURS:
-                    self.ahead[j][column] = least
+        self.ahead = ahead_of(self.table)
+
+
+def ahead_of(table: list[Any]) -> list[list[Any]]:
+    """For each hour and each of ``RATES``: the least of table + rate * hours over the week that begins there."""
+    if all(type(x) is float and isfinite(x) for x in table):
+        return _of_floats(table)
+    shapes = {getattr(x, "shape", ()) for x in table}
+    if len(shapes) > 1 or shapes == {()}:
+        return [list(row) for row in zip(*(_column(table, rate) for rate in RATES), strict=True)]
+    # Arrays: all rates at once, one row each, which are the same sums in a seventh of the steps.
+    rates = table[0].__array_namespace__().asarray(RATES).reshape((-1,) + (1,) * table[0].ndim)
+    return [list(row) for row in _column(table, rates)]
+
+
+def _column(table: list[Any], rate: Any) -> list[Any]:
+    ahead: list[Any] = [None] * HOURS
+    least: Any = table[0] + _ABOVE
+    for j in range(2 * HOURS - 1, -1, -1):
+        least = low(table[(j + 1) % HOURS], least) + rate
+        ahead[j % HOURS] = least
+    return ahead
+
+
+def _of_floats(table: list[float]) -> list[list[Any]]:
+    """``_column`` of each rate; ``low`` is written out, to the digit, since a call of it costs more than its sums."""
+    backwards = [*table[:1], *table[:0:-1]] * 2
+    columns = []
+    for rate in RATES:
+        least, column = table[0] + _ABOVE, []
+        for x in backwards:
+            least = (least + (x - least) if x < least else least) + rate
+            column.append(least)
+        columns.append(column[: HOURS - 1 : -1])
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _sum(values: list[Any]) -> Any:

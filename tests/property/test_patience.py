@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from keeper.strategy.arithmetic import high, ln, low
 from keeper.strategy.gas_levels import GasLevels
-from keeper.strategy.gas_season import RATES
+from keeper.strategy.gas_season import HOURS, RATES, ahead_of
 from keeper.strategy.patience import Patience, patience
 
 DAY = 24
@@ -226,3 +226,33 @@ def test_the_logarithm_is_one(x):
 def test_the_lesser_and_the_greater(a, b):
     assert low(a, b) == pytest.approx(min(a, b), rel=1e-12, abs=1e-6)
     assert high(a, b) == pytest.approx(max(a, b), rel=1e-12, abs=1e-6)
+
+
+def in_words(table) -> list[list]:
+    """The definition of what lies ahead, one rate and one hour after another."""
+    columns = []
+    for rate in RATES:
+        least, column = table[0] + 1e3, [None] * HOURS
+        for hour in [*range(HOURS - 1, -1, -1)] * 2:
+            least = low(table[(hour + 1) % HOURS], least) + rate
+            column[hour] = least
+        columns.append(column)
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+@given(seeds, st.sampled_from(["floats", "numpy floats", "one path", "paths", "mixed", "infinite", "equal"]))
+def test_what_lies_ahead_is_to_the_last_digit_what_its_definition_says(seed, kind):
+    rng = np.random.default_rng(seed)
+    size = {"one path": (HOURS, 1), "paths": (HOURS, 5)}.get(kind, (HOURS,))
+    drawn = rng.normal(scale=math.exp(rng.uniform(-12, 4)), size=size)
+    table = list(drawn) if kind in ("numpy floats", "one path", "paths") else drawn.tolist()
+    if kind == "mixed":
+        table = [rng.normal(size=3) if rng.random() < 0.5 else value for value in table]
+    elif kind == "infinite":
+        table[rng.integers(HOURS)], table[rng.integers(HOURS)] = math.inf, math.nan
+    elif kind == "equal":
+        table = [round(value, 1) for value in table]
+
+    for got, wanted in zip(ahead_of(table), in_words(table), strict=True):
+        assert [np.shape(x) for x in got] == [np.shape(x) for x in wanted]
+        assert [np.asarray(x).tobytes() for x in got] == [np.asarray(x).tobytes() for x in wanted]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -10,7 +11,7 @@ from keeper.domain.block import BlockRef
 from keeper.domain.decision import DecisionNumbers
 from keeper.domain.money import WAD, Amount, UsdWad
 
-__all__ = ["Accrual", "Observation", "RateSource", "Restart", "Sample"]
+__all__ = ["Accrual", "Observation", "RateSource", "Restart", "Sample", "with_amounts"]
 
 
 #: One US dollar.
@@ -105,3 +106,12 @@ class Sample:
     prices: tuple[tuple[str, UsdWad], ...] = ()
     #: The reporting currency in US dollars (wad), as it was then.
     base_usd: UsdWad = USD_ONE
+
+
+def with_amounts(observation: Observation, amounts: Sequence[int]) -> Observation:
+    """Note what there is of both sides: floors of a deposit then follow from it, in whatever mix it was bought.
+
+    For a compound that goes on later, at another price. Only to be done while the pool's price is a fair one.
+    """
+    noted = ((f"have{side}", raw) for side, raw in enumerate(amounts))
+    return replace(observation, notes=(*observation.notes, *noted))

@@ -20,7 +20,7 @@ from keeper.strategy.numbers import PPM
 from keeper.strategy.threshold import Economics, fires
 from keeper.strategy.verdicts import Answer
 
-__all__ = ["decide", "price_reasons", "refuse"]
+__all__ = ["decide", "pool_is_near", "price_reasons", "refuse"]
 
 _PRICE_CODES: Mapping[str, ReasonCode] = {
     "missing": ReasonCode.PRICE_MISSING,
@@ -74,6 +74,12 @@ def _around(case: Case) -> Surroundings:
     return replace(
         around, pool_gap_bps=_pool_gap(case), max_pool_gap_bps=case.position.options.max_slippage_bps + _APART
     )
+
+
+def pool_is_near(case: Case) -> bool:
+    """Whether a range's pool stands near the agreed prices, so that what is put in now goes in as it should."""
+    gap = _pool_gap(case)
+    return gap is not None and gap <= case.position.options.max_slippage_bps + _APART
 
 
 def _pool_gap(case: Case) -> int | None:

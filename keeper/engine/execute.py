@@ -41,7 +41,7 @@ from keeper.errors import (
 from keeper.strategy.guards import MAX_FAILURES
 from keeper.tx.fees import first_bid
 
-__all__ = ["Next", "cannot_go_on", "drop", "give_up", "next_of", "reprice", "reset_patience"]
+__all__ = ["Next", "cannot_go_on", "drop", "give_up", "next_of", "refloor", "reprice", "reset_patience"]
 
 #: How often a reverted leg is tried again, each time after a fresh simulation.
 _MAX_REVERTS: Final = 2
@@ -222,6 +222,20 @@ def drop(context: ChainContext, harvest: Harvest, why: str) -> Harvest:
 def reprice(plan: Plan, valuation: Valuation) -> Plan:
     """Return the plan with every swap's floor by present prices; a resumed compound never uses old ones."""
     return replace(plan, legs=tuple(_reprice_leg(leg, valuation) for leg in plan.legs))
+
+
+def refloor(plan: Plan, deposit: Sequence[PlanLeg]) -> Plan:
+    """Return the plan with the floors of a range's deposit by ``deposit``: the same legs as its adapter makes them now.
+
+    They follow the pool's price. By an old one the deposit would be refused for ever, and an NFT that was taken out for
+    it would stay out.
+    """
+    now = {(leg.to, leg.template): leg.patches for leg in deposit if leg.kind is LegKind.DEPOSIT}
+    legs = (
+        replace(leg, patches=now.get((leg.to, leg.template), leg.patches)) if leg.kind is LegKind.DEPOSIT else leg
+        for leg in plan.legs
+    )
+    return replace(plan, legs=tuple(legs))
 
 
 def _reprice_leg(leg: PlanLeg, valuation: Valuation) -> PlanLeg:

@@ -15,24 +15,27 @@ from keeper.domain.block import BlockRef
 from keeper.domain.decision import Decision, Reason, ReasonCode, Verdict
 from keeper.domain.harvest import Harvest, HarvestState
 from keeper.domain.money import Address, Amount, usd_text
-from keeper.domain.observation import Observation
-from keeper.domain.plan import LegKind, Plan
+from keeper.domain.observation import Observation, with_amounts
+from keeper.domain.plan import LegKind, Plan, Share
 from keeper.domain.position import SideEffect
+from keeper.domain.transaction import IntentState
 from keeper.engine.assessment import Assessment, decide_again
 from keeper.engine.book import Book, Holding
 from keeper.engine.case import Case
 from keeper.engine.context import ChainContext, halt_key, native_key
+from keeper.engine.decide import pool_is_near
 from keeper.engine.drive import carry_out, drive, settle_in_flight
-from keeper.engine.execute import drop, reprice
+from keeper.engine.execute import drop, refloor, reprice
 from keeper.engine.flight import Flight, flight_of
 from keeper.engine.payout import part
 from keeper.engine.plan import make_plan, sold_amounts
+from keeper.engine.record import mined
 from keeper.engine.rounds import mates
 from keeper.engine.second_opinion import Opinion, second_opinion
 from keeper.engine.simulate import Rehearsal, rehearse
 from keeper.engine.survey import record_changes, survey
 from keeper.engine.telling import say_planned, say_resumed
-from keeper.engine.verify import remember_own
+from keeper.engine.verify import remember_own, spendable
 from keeper.engine.ways import best_ways
 from keeper.engine.work import Work
 from keeper.errors import (
@@ -292,7 +295,7 @@ def equip(context: ChainContext, book: Book, owner: Address) -> Flight:
         if seen is None or case is None or case.position.signer is None or case.position.owner != plan.owner:
             continue
         with contextlib.suppress(KeyError):
-            fresh = reprice(plan, case.valuation)
+            fresh = _as_of_now(sure, harvest, plan, case)
             flight.works[harvest.id] = Work(harvest, fresh, case.position.signer, case.valuation, _budget(seen))
     return flight
 
@@ -383,13 +386,34 @@ def _go_on(context: ChainContext, harvest: Harvest, plan: Plan, seen: Assessment
         text = f"compound {harvest.id} of {harvest.position_id} was begun by {plan.owner}, the position now belongs to"
         raise TxPending(f"{text} {case.position.owner}; give it back its signer until the compound is finished")
     try:
-        fresh = reprice(plan, case.valuation)
+        fresh = _as_of_now(context, harvest, plan, case)
     except KeyError as error:
         settle_in_flight(context, harvest)
         text = f"compound {harvest.id} was begun for another farm under the name {harvest.position_id}"
         raise TxPending(f"{text}; give that farm its name back until the compound is finished") from error
     say_resumed(context, harvest, plan, tracks)
     return Work(harvest, fresh, case.position.signer, case.valuation, _budget(seen))
+
+
+def _as_of_now(context: ChainContext, harvest: Harvest, plan: Plan, case: Case) -> Plan:
+    """Return a begun plan with its floors by present prices.
+
+    Those of a range's deposit follow from what there is of both sides, once all of it is there: bought in the mix of
+    another time it would be refused by the old ones, and an NFT that was taken out for it would stay out.
+
+    Raises:
+        KeyError: the position is not the one that the plan was made for.
+    """
+    fresh, market = reprice(plan, case.valuation), case.holding.market
+    done = {t.intent.leg_index for t in context.store.tracks_of(harvest.id) if t.intent.state is IntentState.CONFIRMED}
+    left = [leg for index, leg in enumerate(plan.legs) if index not in done]
+    puts_in = market.basket is None and market.stake_parts and any(leg.kind is LegKind.DEPOSIT for leg in left)
+    if not puts_in or any(leg.brings for leg in left) or not pool_is_near(case):
+        return fresh
+    have = spendable(context, harvest.id, plan, mined(context, harvest), case.observation.block)
+    seen = with_amounts(case.observation, [have.get(part.address, 0) for part in market.stake_parts])
+    adapter = context.plugins.protocols[case.position.protocol]
+    return refloor(fresh, adapter.deposit(case.position, market, Share(market.stake_token), seen))
 
 
 def _budget(seen: Assessment) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from types import MappingProxyType
 from typing import Final
 
@@ -32,8 +33,10 @@ from keeper.errors import ConfigError, ReadFailed
 from keeper.ports import ArgRule, Permission, Questions
 from keeper.protocols.shared import expect
 from keeper.ranges import (
+    amounts_for_liquidity,
     fee_growth_inside,
     fees_since,
+    liquidity_for_amounts,
     mix_ppm,
     side_floors_bps,
     sqrt_ratio_at_tick,
@@ -246,10 +249,11 @@ def deposit_legs(
     """Approve both sides exactly, then add what the range takes of them.
 
     Each side has a floor: what the deposit would take of it after the price has moved by the allowed slippage. A pool
-    pushed off its price takes another mix and is refused.
+    pushed off its price takes another mix and is refused. A side that the range does not take at all has none: some
+    dust of it is always there.
     """
     first, second = (Share(part, optional=True) for part in parts)
-    floors = _floors(position, observation)
+    floors = zip((3, 4), (first, second), _floors(position, observation), strict=True)
     add = Leg(
         kind=LegKind.DEPOSIT,
         label=f"add {parts[0].symbol} and {parts[1].symbol} to {stake.symbol}",
@@ -258,8 +262,7 @@ def deposit_legs(
         patches=(
             Patch(1, first),
             Patch(2, second),
-            Patch(3, MinOut(first, 1, 1, floors[0])),
-            Patch(4, MinOut(second, 1, 1, floors[1])),
+            *(Patch(word, MinOut(side, 1, 1, short)) for word, side, short in floors if short is not None),
             Patch(5, Deadline()),
         ),
         spends=tuple(parts),
@@ -308,7 +311,7 @@ def ticker(result: ReadResult) -> str:
     return kept[:_SYMBOL_LENGTH] or "NFT"
 
 
-def _floors(position: Position, observation: Observation | None) -> tuple[int, int]:
+def _floors(position: Position, observation: Observation | None) -> tuple[int | None, int | None]:
     # Buying the two sides may cost two pools' fees, so they are apart by that much before anything has slipped.
     fee = max((route.fee_bps for route in position.routes), default=_USUAL_FEE_BPS)
     slippage = min(position.options.max_slippage_bps + 2 * fee, BPS - 1)
@@ -316,7 +319,24 @@ def _floors(position: Position, observation: Observation | None) -> tuple[int, i
         return slippage, slippage
     numbers = dict(observation.notes)
     ends = numbers["sqrt_lower_x96"], numbers["sqrt_upper_x96"]
-    return side_floors_bps(numbers["sqrt_price_x96"], *ends, slippage)
+    price = numbers["sqrt_price_x96"]
+    if "have0" in numbers:
+        return _floors_of((numbers["have0"], numbers["have1"]), price, ends, slippage)
+    floors = side_floors_bps(price, *ends, slippage)
+    return None if price >= ends[1] else floors[0], None if price <= ends[0] else floors[1]
+
+
+def _floors_of(
+    have: tuple[int, int], price: int, ends: tuple[int, int], slippage: int
+) -> tuple[int | None, int | None]:
+    """Return how far each side may fall short of what there is: as it would when the price moves by the slippage."""
+    prices = (price * isqrt((BPS - slippage) * BPS) // BPS, price, price * isqrt((BPS + slippage) * BPS) // BPS)
+    taken = [amounts_for_liquidity(at, *ends, liquidity_for_amounts(at, *ends, have)) for at in prices]
+    least = min(each[0] for each in taken), min(each[1] for each in taken)
+    first, second = (
+        -(-(raw - low) * BPS // raw) if raw and low * BPS >= raw else None for raw, low in zip(have, least, strict=True)
+    )
+    return first, second
 
 
 def _ends(ticks: tuple[int, int]) -> tuple[int, int]:

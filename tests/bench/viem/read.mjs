@@ -9,7 +9,7 @@ const [modules, url, file, multicall3, once] = process.argv.slice(2)
 const require = createRequire(`${modules}/`)
 const { createPublicClient, http, parseAbiItem } = require('viem')
 
-const client = createPublicClient({ transport: http(url, { retryCount: 0 }) })
+const client = createPublicClient({ transport: http(url, { retryCount: 0, timeout: 600_000 }) })
 const known = new Map()
 const told = JSON.parse(readFileSync(file, 'utf8'))
 const each = told.each.map((calls) => calls.map(contract))

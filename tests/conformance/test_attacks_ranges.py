@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 from adapter_kit import OWNER
+from attack_kit import Killed
+from fair_kit import open_at_the_fair
 from ranges_stage import Act, hands, stage_of
 
 from keeper.devnet.uniswap_v3 import open_pool, trade_to_price, v3_at
+from keeper.domain.harvest import HarvestState
 from keeper.domain.observation import with_amounts
 from keeper.domain.plan import Plan, Share
 from keeper.engine.execute import refloor
+from keeper.engine.lap import resume
 from keeper.protocols.uniswap_v3 import UniswapV3
 
 pytestmark = pytest.mark.devnet
@@ -75,3 +79,36 @@ def in_the_mix(act: Act) -> dict[int, int]:
     """Amounts of both sides as the pool takes them at its own price."""
     price, mix = act.look().note("sqrt_price_x96"), act.look().mix_ppm
     return {0: 10**9 * mix[0] * 2**192 // (price * price) // 10**6, 1: 10**9 * mix[1] // 10**6}
+
+
+@pytest.mark.parametrize("bps", [0, 390, -370])
+def test_an_nft_that_was_out_when_keeper_was_killed_is_put_back_by_the_next_start(
+    fair_stage, tmp_path, monkeypatch, bps
+):
+    """Also when the price has moved beyond the floors of the deposit that it was taken out for."""
+    stall = fair_stage.stall("slipstream-weth-usdc")
+    ground, yard = fair_stage.fair.grounds["slipstream"], hands(fair_stage.fair, "slipstream")
+    gauge, owner = yard.fake_at(ground["cl_gauge"], "DevCLGauge"), stall.position.owner
+    token_id = stall.position.params["token_id"]
+
+    def reach(name: str) -> None:
+        if name == "confirmed" and not gauge.call("stakedContains", owner, token_id):
+            raise Killed
+
+    fair_stage.ripen(stall)
+    with monkeypatch.context() as patch:
+        patch.setattr("keeper.wiring._kill_point", lambda _: reach)
+        with open_at_the_fair(fair_stage, tmp_path, [stall]) as app, pytest.raises(Killed):
+            app.compound(stall.position.id, forced=True)
+    assert not gauge.call("stakedContains", owner, token_id)
+    if bps:
+        v3 = v3_at(yard, {f"v3_{n.removeprefix('cl_')}": a for n, a in ground.addresses.items()})
+        pool = open_pool(v3, yard, {ground["weth"]: 3_000, ground["usdc"]: 1})
+        target = int(pool.contract.call("slot0")[0] * (1 + bps / 10_000) ** 0.5)
+        trade_to_price(v3, yard, pool, yard.whale, target, 50_000_000)
+
+    with open_at_the_fair(fair_stage, tmp_path, [stall]) as app:
+        (ended,) = resume(app.contexts["local"], app.book("local"), owner)
+
+    assert ended.state is HarvestState.DONE, str(ended)
+    assert gauge.call("stakedContains", owner, token_id)

@@ -32,6 +32,7 @@ __all__ = [
     "approve_legs",
     "approve_permission",
     "ask_parts",
+    "ask_symbols",
     "ask_tokens",
     "fixed_word",
     "optional",
@@ -160,6 +161,23 @@ def ask_tokens(chain: str, tokens: Sequence[Address]) -> Questions[tuple[Token, 
         return ()
     results = yield [read for token in tokens for read in token_reads(token)]
     return tuple(token_from(chain, token, results[2 * i : 2 * i + 2]) for i, token in enumerate(tokens))
+
+
+def ask_symbols(chain: str, tokens: Sequence[Address]) -> Questions[dict[Address, str]]:
+    """Ask tokens for their tickers, to be shown only; one that is no sane token is named by its address.
+
+    Anybody may put an NFT of a broken token into a wallet: that must hide none of the others.
+    """
+    names: dict[Address, str] = {}
+    if not tokens:
+        return names
+    results = yield [read for token in tokens for read in token_reads(token)]
+    for index, token in enumerate(tokens):
+        try:
+            names[token] = token_from(chain, token, results[2 * index : 2 * index + 2]).symbol
+        except ReadFailed:
+            names[token] = f"{token[:6]}..{token[-4:]}"
+    return names
 
 
 def ask_parts(token: Token) -> Questions[tuple[Token, ...]]:

@@ -26,6 +26,7 @@ from keeper.erc20 import (
     ZERO_ADDRESS,
     approve_legs,
     approve_permission,
+    ask_symbols,
     ask_tokens,
     fixed_word,
 )
@@ -294,9 +295,9 @@ def ask_nfts(owner: Address, holder: Address) -> Questions[list[int]]:
 def ask_pair_names(chain: str, positions: Sequence[tuple[object, ...]]) -> Questions[list[str]]:
     """Word what NFTs hold for people: ``"WETH/USDC 0.3 %"``, from what ``positions`` answered of each."""
     sides = list(dict.fromkeys(Address(str(one[side])) for one in positions for side in (2, 3)))
-    tokens = dict(zip(sides, (yield from ask_tokens(chain, sides)), strict=True))
+    names = yield from ask_symbols(chain, sides)
     return [
-        f"{tokens[Address(str(one[2]))].symbol}/{tokens[Address(str(one[3]))].symbol} {int(str(one[4])) / 10_000:g} %"
+        f"{names[Address(str(one[2]))]}/{names[Address(str(one[3]))]} {int(str(one[4])) / 10_000:g} %"
         for one in positions
     ]
 

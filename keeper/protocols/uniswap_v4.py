@@ -15,7 +15,7 @@ from keeper.domain.plan import Deadline, Leg, LegKind, Patch, Proof, Share
 from keeper.domain.position import Market, Position, SideEffect
 from keeper.domain.reads import Read, ReadResult
 from keeper.domain.spec import PriceSpec
-from keeper.erc20 import SYMBOL, ZERO_ADDRESS, ask_tokens
+from keeper.erc20 import SYMBOL, ZERO_ADDRESS, ask_symbols, ask_tokens
 from keeper.errors import ConfigError, ReadFailed
 from keeper.ports import Found, ParamSpec, Permission, Questions
 from keeper.protocols.nft_range import OWNER_OF, Looked, amounts_of, mix, price_notes, stake_token, ticker, ticks_of
@@ -245,7 +245,7 @@ class UniswapV4:
         ]
         held = [each for each in held if each[2][0] != ZERO_ADDRESS]  # pools of the native coin are not served
         sides = list(dict.fromkeys(side for _, _, key in held for side in key[:2]))
-        tokens = dict(zip(sides, (yield from ask_tokens(chain, sides)), strict=True))
+        names = yield from ask_symbols(chain, sides)
         name = ticker(symbol).removesuffix("-POSM")
         kept = {key: value for key, value in place.params.items() if key != "ids"}
         return tuple(
@@ -254,7 +254,7 @@ class UniswapV4:
                 target=place.target,
                 params={**kept, "token_id": i},
                 staked=Amount(stake_token(chain, place.target, i, name), raw),
-                label=f"{tokens[key[0]].symbol}/{tokens[key[1]].symbol}",
+                label=f"{names[key[0]]}/{names[key[1]]}",
             )
             for i, raw, key in held
         )

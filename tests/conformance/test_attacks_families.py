@@ -12,6 +12,7 @@ import pytest
 from adapter_kit import BLOCK, OWNER, STRANGER, World, addr, token
 
 from keeper.abi import Fn, encode
+from keeper.domain.facts import Place
 from keeper.domain.money import WAD, Address
 from keeper.domain.plan import MinOut, Share
 from keeper.domain.position import Basket, Position, RouteSpec, StrategyOptions
@@ -25,6 +26,7 @@ from keeper.ports import PriceSpec
 from keeper.prices.balancer_lp import BalancerLp
 from keeper.protocols.grammar import parse_call
 from keeper.protocols.slipstream import Slipstream
+from keeper.protocols.uniswap_v3 import UniswapV3
 from keeper.signers.never import forbidden
 from keeper.swaps.curve import Curve
 from keeper.swaps.curve_pool import CurvePool
@@ -313,3 +315,21 @@ def test_a_server_that_drips_its_headers_is_given_up_in_time():
     assert time.monotonic() - started < 3
     stop.set()
     listener.close()
+
+
+def test_an_nft_of_a_broken_token_that_somebody_sent_hides_none_of_the_others():
+    manager, broken, world = addr(120), token(121, "EVIL", 77), World()
+    for each in (AERO, WETH, broken):
+        world.put_token(each)
+    world.put(manager, "symbol()", (), "string", "UNI-V3-POS")
+    world.put(manager, "balanceOf(address)", (OWNER,), "uint256", 3)
+    kinds = "uint96,address,address,address,uint24,int24,int24,uint128,uint256,uint256,uint128,uint128"
+    for index, side in enumerate((AERO.address, broken.address, addr(122))):  # sane, absurd, no token at all
+        world.put(manager, "tokenOfOwnerByIndex(address,uint256)", (OWNER, index), "uint256", 40 + index)
+        held = (0, OWNER, side, WETH.address, 3_000, -60, 60, 10**18, 0, 0, 0, 0)
+        world.put(manager, "positions(uint256)", (40 + index,), kinds, *held)
+
+    found = world.talk(UniswapV3().discover("test", Place("uniswap-v3", "there", manager, {}), OWNER))
+
+    assert [one.params["token_id"] for one in found] == [42, 41, 40]
+    assert found[-1].label == "AERO/WETH 0.3 %"

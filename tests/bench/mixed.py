@@ -20,6 +20,7 @@ from chain_kit import Proxy
 
 from keeper.chain import aggregate
 from keeper.domain.reads import Read
+from keeper.engine.book import Book
 from keeper.engine.observe import observe
 from keeper.engine.survey import survey
 from tests.bench import crowd, peers
@@ -31,8 +32,8 @@ __all__ = ["mixed"]
 #: Views in one request of the floor: what was measured to be the best for a single client.
 _FLOOR_CALLS = 900
 
-#: Views that one request of keeper holds on a node that allows 100,000 bytes, where each answers 32 bytes or 64.
-_CHUNK = 585
+#: Bytes of an answer that keeper lets one request ask for, below the 100,000 that some nodes send.
+_ANSWER = 96_000
 
 #: Positions that web3.py's contract objects are given: through Multicall3, and one after another.
 _WEB3, _NAIVE = 1_000, 100
@@ -226,11 +227,17 @@ def _requests(ground: crowd.Fairground, folder: Path, sizes: list[int]) -> list[
             observe(context, book, book.holdings, context.chain.head())
             proxy.reset()
             seen = observe(context, book, book.holdings, context.chain.head())
-            limit = math.ceil(seen.reads / _CHUNK) + 4
+            limit = math.ceil(_answer_bytes(book) / _ANSWER) + 4
             about = f"N={count:,}, {seen.reads:,} views"
             rows.append(Row("P6", f"requests per cycle, {about}", proxy.requests, limit, ""))
             rows.append(Row("P6", f"eth_chainId after the start, {about}", proxy.methods["eth_chainId"], 0, ""))
     return rows
+
+
+def _answer_bytes(book: Book) -> int:
+    """What Multicall3 sends back for a whole look: 128 bytes around each answer, which is padded to words."""
+    (asked,) = book.asked
+    return sum(128 + -(-read.result_bytes // 32) * 32 for read in asked.reads)
 
 
 def _delayed(ground: crowd.Fairground, folder: Path, count: int) -> list[Row]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from hurried import Hurried
+
 from keeper.cli import execute as run
 
 
@@ -55,25 +57,27 @@ class Process:
     log: Path
     args: tuple[str, ...] = ("run",)
     env: dict[str, str] = field(default_factory=dict)
-    #: How many times as often as the config says the daemon looks; above 1 it is ``hurried``.
+    #: How many times as often as the config says the daemon looks; above 1 it is a ``Hurried`` one, without stdout.
     pace: int = 1
 
     def __enter__(self) -> Self:
         self._file = self.log.open("w")
         self._events: list[dict[str, Any]] = []
         self._read = 0
-        program = ["-m", "keeper"] if self.pace == 1 else [str(Path(__file__).with_name("hurried.py"))]
-        command = [sys.executable, *program, "--config", str(self.config), "--log-format", "json", *self.args]
-        env = environment(KEEPER_TEST_PACE=str(self.pace), **self.env)
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._file, text=True, env=env)
+        argv, env = ["--config", str(self.config), "--log-format", "json", *self.args], environment(**self.env)
+        if self.pace == 1:
+            command = [sys.executable, "-m", "keeper", *argv]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._file, text=True, env=env)
+        else:
+            self.process = Hurried(argv, self.log, self.pace, env)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         self._file.close()
 
     @property

@@ -21,6 +21,20 @@ settings.register_profile("ci", max_examples=400, deadline=None, suppress_health
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+#: Python's own, before any test has imported anything.
+_RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin each test with Python's own recursion limit.
+
+    py_ecc, which eth_account imports, sets it to 100,000: from then on deeply nested JSON ends the process instead of
+    raising, in whatever test comes later.
+    """
+    sys.setrecursionlimit(_RECURSION_LIMIT)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that in the end no worker waits for another; the rest keeps its random order."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
+from cli_kit import Line
 
 from keeper.app import pin_key
 from keeper.engine.context import halt_key
@@ -40,9 +39,9 @@ def config(tmp_path):
     return path
 
 
-def keeper(config, *arguments):
-    command = [sys.executable, "-m", "keeper", "-c", str(config), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+@pytest.fixture
+def keeper(config, capsys) -> Line:
+    return Line(config, capsys)
 
 
 def flag(config, key):
@@ -53,31 +52,31 @@ def flag(config, key):
         store.close()
 
 
-def test_halts_are_listed_and_shown_by_status(config):
-    assert ACCOUNT in keeper(config, "unblock").stdout
-    assert json.loads(keeper(config, "unblock", "--json").stdout)["halted"].keys() == {f"bnb:{ACCOUNT}"}
-    assert "unasked" in keeper(config, "status").stdout
+def test_halts_are_listed_and_shown_by_status(keeper, config):
+    assert ACCOUNT in keeper("unblock").out
+    assert json.loads(keeper("unblock", "--json").out)["halted"].keys() == {f"bnb:{ACCOUNT}"}
+    assert "unasked" in keeper("status").out
 
 
-def test_nothing_is_cleared_without_a_yes(config):
-    refused = keeper(config, "unblock", ACCOUNT)
-    assert refused.returncode == 2
-    assert "--yes" in refused.stderr
+def test_nothing_is_cleared_without_a_yes(keeper, config):
+    refused = keeper("unblock", ACCOUNT)
+    assert refused.code == 2
+    assert "--yes" in refused.err
     assert flag(config, halt_key("bnb", ACCOUNT)) is not None
 
 
-def test_an_account_is_cleared_on_purpose_and_nothing_else(config):
-    assert keeper(config, "unblock", ACCOUNT, "--yes").returncode == 0
+def test_an_account_is_cleared_on_purpose_and_nothing_else(keeper, config):
+    assert keeper("unblock", ACCOUNT, "--yes").code == 0
     assert flag(config, halt_key("bnb", ACCOUNT)) is None
     assert flag(config, pin_key("p")) is not None
 
 
-def test_a_position_is_believed_anew(config):
-    assert keeper(config, "unblock", "p", "--yes").returncode == 0
+def test_a_position_is_believed_anew(keeper, config):
+    assert keeper("unblock", "p", "--yes").code == 0
     assert flag(config, pin_key("p")) is None
 
 
-def test_an_unknown_name_is_a_usage_error(config):
-    unknown = keeper(config, "unblock", "nobody", "--yes")
-    assert unknown.returncode == 2
-    assert "lists what is" in unknown.stderr
+def test_an_unknown_name_is_a_usage_error(keeper, config):
+    unknown = keeper("unblock", "nobody", "--yes")
+    assert unknown.code == 2
+    assert "lists what is" in unknown.err

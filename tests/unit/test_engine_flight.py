@@ -218,7 +218,8 @@ def test_what_is_in_flight_is_equipped_by_one_survey(context, monkeypatch):
         context.store.open_harvest(harvest, plan)
     position = SimpleNamespace(id="farm", owner=OWNER, signer="s")
     valuation = SimpleNamespace(native=SimpleNamespace(high=3_000 * 10**18))
-    case = SimpleNamespace(position=position, valuation=valuation)
+    holding = SimpleNamespace(market=SimpleNamespace(basket=None, stake_parts=()))
+    case = SimpleNamespace(position=position, valuation=valuation, holding=holding)
     seen = SimpleNamespace(position=position, case=case, decision=SimpleNamespace(numbers=None))
     surveys = []
 

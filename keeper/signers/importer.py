@@ -10,6 +10,7 @@ from pathlib import Path
 from keeper.domain.money import Address
 from keeper.errors import KeyUnavailable
 from keeper.signers.env_key import parse_key
+from keeper.signers.heavy import eth_account
 from keeper.signers.keystore import decrypt_keystore, open_keystore
 from keeper.signers.local import LocalKey
 from keeper.signers.mnemonic import derive_key, path_of
@@ -66,9 +67,7 @@ def import_key(
 
 
 def _encrypted(secret: bytes, password: str, work_factor: int | None) -> str:
-    from eth_account import Account  # noqa: PLC0415  (0.9 s that a keyless command need not pay)
-
-    return json.dumps(Account.encrypt(secret, password, kdf="scrypt", iterations=work_factor))
+    return json.dumps(eth_account().Account.encrypt(secret, password, kdf="scrypt", iterations=work_factor))
 
 
 def _write(out: Path, text: str, password: str, address: Address) -> None:

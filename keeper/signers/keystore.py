@@ -11,6 +11,7 @@ from typing import Any
 from keeper.domain.money import Address, address
 from keeper.domain.transaction import SignedTx, TxRequest
 from keeper.errors import KeyUnavailable
+from keeper.signers.heavy import eth_account
 from keeper.signers.local import LocalKey
 from keeper.signers.secrets import read_secret_env, read_secret_file
 
@@ -103,12 +104,11 @@ def decrypt_keystore(path: Path, password: str) -> bytes:
         KeyUnavailable: wrong password, or a damaged file.
     """
     content = read_keystore(path)
-    from eth_account import Account  # noqa: PLC0415  (0.9 s that a keyless command need not pay)
-
+    account = eth_account().Account
     # Raised outside of `except`: the frames below hold the password and pieces of the key.
     broken = False
     try:
-        return bytes(Account.decrypt(content, password))
+        return bytes(account.decrypt(content, password))
     except ValueError:
         pass
     except (KeyError, TypeError, AttributeError, NotImplementedError):

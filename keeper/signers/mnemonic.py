@@ -14,6 +14,7 @@ from typing import Final
 from coincurve import PrivateKey
 
 from keeper.errors import KeyUnavailable
+from keeper.signers.heavy import eth_account
 
 __all__ = ["PATHS", "check_phrase", "derive_key", "path_of"]
 
@@ -101,6 +102,5 @@ def _steps(path: str) -> list[int]:
 
 @lru_cache(maxsize=1)
 def _word_numbers() -> Mapping[str, int]:
-    from eth_account.hdaccount.mnemonic import get_wordlist  # noqa: PLC0415  (imports all of eth_account)
-
-    return {word: number for number, word in enumerate(get_wordlist("english"))}
+    words = eth_account("hdaccount.mnemonic").get_wordlist("english")
+    return {word: number for number, word in enumerate(words)}

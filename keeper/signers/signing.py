@@ -17,6 +17,7 @@ from keeper.domain.money import Address
 from keeper.domain.transaction import SignedTx, TxRequest
 from keeper.errors import KeyUnavailable, SignerError
 from keeper.signers import rlp
+from keeper.signers.heavy import eth_account
 
 __all__ = ["address_of", "check_backend", "decode_signed", "sign_request", "verify_signed"]
 
@@ -36,9 +37,7 @@ def check_backend() -> None:
     Raises:
         KeyUnavailable: when eth_keys would use its pure Python code.
     """
-    from eth_account.account import Account  # noqa: PLC0415  (0.9 s that a keyless command need not pay)
-
-    backend = type(Account._keys.backend).__name__  # noqa: SLF001  (the only place where it can be seen)
+    backend = type(eth_account("account").Account._keys.backend).__name__  # noqa: SLF001  (the only place where it can be seen)
     # Deterministic nonces leave one answer only.
     sample = PrivateKey.from_int(1).sign_recoverable(keccak(b""), hasher=None)
     if keccak(sample).hex() != _KNOWN_ANSWER:

@@ -462,3 +462,16 @@ def test_signing_itself_does_not_import_eth_account():
     )
 
     assert run(code).stdout == "False\n"
+
+
+def test_opening_a_key_leaves_nested_answers_an_error_that_is_caught():
+    """eth_account's py_ecc raises the recursion limit so far that nested JSON would end the process."""
+    code = (
+        "import sys, json; before = sys.getrecursionlimit()\n"
+        "from keeper.signers.signing import check_backend\n"
+        "check_backend(); assert sys.getrecursionlimit() == before\n"
+        "try: json.loads('[' * 99_000)\n"
+        "except RecursionError: print('caught')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr

@@ -144,7 +144,7 @@ def _buy_gas(plugins: Plugins, holding: Holding, sold: Share, wrapped: Token, va
 
 def _sell(plugins: Plugins, holding: Holding, sale: Sale, sold: Share, floor: tuple[int, int]) -> list[Leg]:
     position, swap = holding.position, plugins.swaps[sale.route.spec.kind]
-    slippage = position.options.max_slippage_bps + sale.route.fee_bps
+    slippage = position.options.max_slippage_bps + min(sale.route.fee_bps, 300)
     return [*swap.swap(sale.route, position.owner, sold, floor, slippage)]
 
 

@@ -26,6 +26,9 @@ __all__ = ["make_plan", "oracle_rate", "permissions_of", "sold_amounts"]
 #: Gas units of a sale with its approval, at least.
 _SALE_GAS: Final = 150_000
 
+#: Most of a swap fee that a floor leaves room for, basis points: no adapter talks it away.
+_MOST_FEE: Final = 300
+
 
 def make_plan(
     plugins: Plugins,
@@ -117,7 +120,7 @@ def _sales(
     """Sell each reward so that what is bought makes the stake token, or its parts in the mix that is wanted."""
     for sale, bps in _shares(holding, rest, valuation, observation.mix_ppm, gas_price_wei):
         swap = plugins.swaps[sale.route.spec.kind]
-        slippage = holding.position.options.max_slippage_bps + sale.route.fee_bps
+        slippage = holding.position.options.max_slippage_bps + min(sale.route.fee_bps, _MOST_FEE)
         floor = oracle_rate(valuation, sale.reward, sale.buy)
         yield from swap.swap(sale.route, holding.position.owner, Share(sale.reward, bps), floor, slippage)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from keeper.abi import Fn
 from keeper.domain.block import BlockRef
 from keeper.domain.money import Address, Token
 from keeper.domain.position import Market, Position
@@ -13,14 +12,11 @@ from keeper.engine.book import Book, Holding, PricedToken
 from keeper.engine.context import ChainContext
 from keeper.engine.converse import converse
 from keeper.engine.ways import find_baskets, find_sales
-from keeper.errors import ConfigError, KeeperError, ReadFailed
-from keeper.ports import Chain, PriceSpec, Questions
+from keeper.erc20 import ask_tokens
+from keeper.errors import ConfigError, KeeperError
+from keeper.ports import Chain, PriceSpec
 
 __all__ = ["resolve", "with_params"]
-
-_DECIMALS = Fn("decimals()", "uint8")
-_SYMBOL = Fn("symbol()", "string")
-_SYMBOL32 = Fn("symbol()", "bytes32")
 
 
 def resolve(context: ChainContext, block: BlockRef) -> Book:
@@ -51,25 +47,15 @@ def _markets(context: ChainContext, block: BlockRef, failures: dict[str, KeeperE
     return markets
 
 
-def _token_talk(chain_name: str, address: Address) -> Questions[Token]:
-    """Ask a token for its decimals and symbol (string, or bytes32 as the oldest tokens answer)."""
-    decimals, symbol = yield [_DECIMALS.read(address), _SYMBOL.read(address, result_bytes=96)]
-    try:
-        text = str(_SYMBOL.value(symbol))
-    except ReadFailed:
-        text = _SYMBOL32.value(symbol).rstrip(b"\0").decode(errors="replace") if symbol.data else "?"
-    return Token(chain_name, address, text[:24], int(_DECIMALS.value(decimals)))
-
-
 def _tokens(chain: Chain, block: BlockRef, addresses: Iterable[Address]) -> dict[Address, Token]:
     """Read metadata of tokens. Raises ConfigError naming the address that is no token."""
-    answers = converse(chain, block, {a: _token_talk(chain.facts.name, a) for a in dict.fromkeys(addresses)})
+    answers = converse(chain, block, {a: ask_tokens(chain.facts.name, (a,)) for a in dict.fromkeys(addresses)})
     tokens = {}
     for address, token in answers.items():
         if isinstance(token, KeeperError):
             where = f"chains.{chain.facts.name}: {address}"
             raise ConfigError(f"{where} does not answer like an ERC-20 token ({token}); check the address")
-        tokens[address] = token
+        (tokens[address],) = token
     return tokens
 
 

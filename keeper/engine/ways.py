@@ -247,7 +247,7 @@ def best_ways(
         results, at = answers[at : at + len(reads)], at + len(reads)
         try:
             bought = swaps[way.spec.kind].quote(way, results, sold[sale])
-        except ReadFailed:
+        except (ReadFailed, ArithmeticError, LookupError, ValueError):  # adapters may be anybody's
             continue
         net = worth.value_low(Amount(sale.buy, bought)) - worth.gas_cost(way.gas * gas_price_wei)
         if sale not in best or net > best[sale][0]:

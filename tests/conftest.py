@@ -39,6 +39,12 @@ def pytest_runtest_setup() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that in the end no worker waits for another; the rest keeps its random order."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        # pytest-xdist (3.8) names a test's xdist_group in an attribute that pytest (9.2) does not read any more: without
+        # this, groups are no groups, and what their tests share is made by every worker.
+        grouped = getattr(item, "_nodeid", item.nodeid)
+        if grouped != item.nodeid and grouped.startswith(f"{item.nodeid}@"):
+            item._id = type(item._id).parse(grouped)
 
 
 @pytest.fixture(scope="session")

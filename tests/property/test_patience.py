@@ -240,6 +240,11 @@ def in_words(table) -> list[list]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
+def bits(number) -> bytes:
+    """Every bit of a number or an array, but for the sign of what is not a number: processors choose that."""
+    return np.where(np.isnan(number), np.nan, number).tobytes()
+
+
 @given(seeds, st.sampled_from(["floats", "numpy floats", "one path", "paths", "mixed", "infinite", "equal"]))
 def test_what_lies_ahead_is_to_the_last_digit_what_its_definition_says(seed, kind):
     rng = np.random.default_rng(seed)
@@ -255,4 +260,4 @@ def test_what_lies_ahead_is_to_the_last_digit_what_its_definition_says(seed, kin
 
     for got, wanted in zip(ahead_of(table), in_words(table), strict=True):
         assert [np.shape(x) for x in got] == [np.shape(x) for x in wanted]
-        assert [np.asarray(x).tobytes() for x in got] == [np.asarray(x).tobytes() for x in wanted]
+        assert list(map(bits, got)) == list(map(bits, wanted))

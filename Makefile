@@ -46,6 +46,7 @@ N ?= 500
 SEED ?= 1
 CASE ?=
 faults: $(DEV_STAMP) devnet ## put keeper through every fault, and N=500 random mixtures of them from SEED=1
+	@$(BIN)/python tools/compile_contracts.py --check
 	@$(BIN)/python -m tests.faults --count $(N) --seed $(SEED) $(if $(CASE),--case $(CASE))
 	if [ -z "$(CASE)" ] && [ "$(N)" -ge 100 ]; then $(BIN)/python -m tests.faults.arena; fi
 

@@ -1,12 +1,15 @@
 """Compile the local world's fakes (keeper/devnet/contracts) to JSON beside them, with the pinned solc from npm.
 
 ``python tools/compile_contracts.py`` writes; ``--check`` only compares, and fails when a committed JSON is out of date.
+All of it takes most of a minute of solc, so the hashes of what went in and came out are kept in ``compiled.sha256``:
+the test suite compares these, and compiles a few small files; ``make faults`` compiles all.
 """
 
 # ruff: noqa: INP001, T201
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -15,6 +18,8 @@ from pathlib import Path
 from keeper.devnet.install import ensure_installed
 
 FOLDER = Path(__file__).resolve().parents[1] / "keeper" / "devnet" / "contracts"
+
+MANIFEST = FOLDER / "compiled.sha256"
 
 SETTINGS = {
     "optimizer": {"enabled": True, "runs": 200},
@@ -55,6 +60,14 @@ def compile_all(sources: list[Path]) -> dict[str, str]:
     }
 
 
+def fingerprints() -> dict[str, str]:
+    """Hash every source with the settings, and every compiled contract."""
+    settings = json.dumps(SETTINGS, sort_keys=True).encode()
+    found = {path.name: hashlib.sha256(settings + path.read_bytes()).hexdigest() for path in FOLDER.glob("*.sol")}
+    found |= {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in FOLDER.glob("*.json")}
+    return dict(sorted(found.items()))
+
+
 def _text(name: str, contract: dict, compiler: str) -> str:
     artifact = {
         "contractName": name,
@@ -70,14 +83,18 @@ def main() -> int:
     """Write or compare; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare only")
-    check = parser.parse_args().check
-    outdated = []
-    for name, text in compile_all(sorted(FOLDER.glob("*.sol"))).items():
+    parser.add_argument("files", nargs="*", help="source files to compile; all by default, with the hashes")
+    options = parser.parse_args()
+    check, outdated = options.check, []
+    sources = [FOLDER / name for name in options.files] or sorted(FOLDER.glob("*.sol"))
+    for name, text in compile_all(sources).items():
         file = FOLDER / name
         if not file.exists() or file.read_text() != text:
             outdated.append(name)
             if not check:
                 file.write_text(text)
+    if not check and not options.files:
+        MANIFEST.write_text(json.dumps(fingerprints(), indent=1) + "\n")
     for name in outdated:
         print(("out of date: " if check else "wrote ") + name)
     return 1 if check and outdated else 0

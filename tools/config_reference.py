@@ -126,9 +126,9 @@ chain's exchanges are offered: those of `[[chains.NAME.exchanges]]`, then those 
 router but these.
 
 `[quotes]` asks an aggregator, too, once a harvest is due: 0x, 1inch or CoW. It is never traded with. When it would get
-more than `max_worse` beyond the best configured way, nothing is sent, and `keeper explain` names both amounts and what to
-add to the route. An answer that is no quote, below the floor that keeper itself would accept or far above the agreed price
-counts for nothing; so does one that does not come in time. [Why its own transaction is not
+more than `max_worse` beyond the best configured way, nothing is sent, and `keeper explain` names both amounts and what
+to add to the route. An answer that is no quote, below the floor that keeper itself would accept or far above the agreed
+price counts for nothing; so does one that does not come in time. [Why its own transaction is not
 signed](../explanation/aggregators.md).
 
 ## When to compound, and what becomes of a harvest

@@ -153,8 +153,9 @@ _SENTENCES: Final[Mapping[ReasonCode, str | Callable[[Scene], str]]] = MappingPr
         "--dry-run` plays it step by step",
         ReasonCode.SIMULATION_SHORT: "nothing was sent: keeper tries again at its next look; if it stays so, the "
         "contract pays less than its view says, so think of leaving",
-        ReasonCode.ROUTE_WORSE: "nothing was sent: add what it names to the route (`via`, or one more exchange); keeper "
-        "asks again at its next look and goes on by itself once the ways are nearly alike; `quotes.max_worse` allows more",
+        ReasonCode.ROUTE_WORSE: "nothing was sent: add what it names to the route (`via`, or one more exchange); "
+        "keeper asks again at its next look and goes on by itself once the ways are nearly alike; `quotes.max_worse` "
+        "allows more",
         ReasonCode.ROUTE_COMPARED: "nothing to do: the configured way is good enough",
         ReasonCode.FEE_ABOVE_LIMIT: "nothing to do: keeper compounds when gas is back below the limit; raise it in "
         "[limits] if you mean to pay more",

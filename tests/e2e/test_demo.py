@@ -42,7 +42,7 @@ def running(mark: str) -> list[str]:
 
 def test_a_fortnight_compounds_every_position_twice_and_beats_both_never_and_daily(tmp_path):
     mark = uuid.uuid4().hex
-    demo = start(tmp_path, mark, "--days", "15", "--json")
+    demo = start(tmp_path, mark, "--days", "20", "--json")
     out, err = demo.communicate(timeout=280)
     assert demo.returncode == 0, err
     told = json.loads(out)

@@ -22,10 +22,10 @@ from keeper.domain.plan import Plan
 from keeper.domain.position import Market, RouteSpec
 from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import PriceProblem, Quote, SwapDepth, TokenPrice, Valuation
+from keeper.engine.book import Holding, Sale
 from keeper.engine.case import Case
 from keeper.engine.decide import decide, price_reasons, refuse
 from keeper.engine.pause import PAUSE, paused_text
-from keeper.engine.book import Holding, Sale
 from keeper.ports import SwapRoute
 from keeper.store import open_store
 from keeper.strategy.batching import Round

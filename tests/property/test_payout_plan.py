@@ -17,11 +17,11 @@ from keeper.domain.plan import LegKind, Patch, Share
 from keeper.domain.position import Basket, Market, Position, RouteSpec, StrategyOptions
 from keeper.domain.spec import PriceSpec
 from keeper.domain.valuation import Quote, TokenPrice, Valuation
+from keeper.engine.book import Holding, Sale
 from keeper.engine.payout import part
 from keeper.engine.plan import make_plan, permissions_of
-from keeper.engine.book import Holding, Sale
-from keeper.engine.ways import _holding
 from keeper.engine.simulate import fill, min_out
+from keeper.engine.ways import _holding
 from keeper.erc20 import TRANSFER, UNWRAP
 from keeper.errors import ConfigError, ReadFailed
 from keeper.ports import SwapRoute

@@ -13,9 +13,9 @@ from keeper.domain.observation import Accrual, Observation
 from keeper.domain.position import Market, Position, RouteSpec, StrategyOptions
 from keeper.domain.transaction import FeeQuote
 from keeper.domain.valuation import Quote, SwapDepth, TokenPrice, Valuation
+from keeper.engine.book import Holding, Sale
 from keeper.engine.case import Case
 from keeper.engine.decide import decide
-from keeper.engine.book import Holding, Sale
 from keeper.ports import SwapRoute
 from keeper.strategy.guards import Surroundings
 from keeper.strategy.threshold import SECONDS_PER_YEAR

@@ -175,14 +175,7 @@ class _Builder:
             stop = stop_of(store, self.loaded.kill_file) if self.mode is Mode.LIVE else None
             return None if stop is None else stop.text
 
-        limits = Limits(
-            per_tx_usd=settings.limits.per_tx,
-            per_day_usd=settings.limits.per_day,
-            max_gas_price_wei=settings.limits.max_gas_price_gwei,
-            min_native_wei=settings.limits.min_native_balance or 0,
-            failures_per_day=settings.limits.max_failures_per_day,
-            min_runway_days=settings.limits.min_runway // 86_400,
-        )
+        limits = _limits(self.loaded)
         return ChainContext(
             chain=chain,
             plugins=plugins,
@@ -398,6 +391,18 @@ def open_key(
     )
     key.unlock()
     return key
+
+
+def _limits(loaded: Loaded) -> Limits:
+    limits = loaded.settings.limits
+    return Limits(
+        per_tx_usd=limits.per_tx,
+        per_day_usd=limits.per_day,
+        max_gas_price_wei=limits.max_gas_price_gwei,
+        min_native_wei=limits.min_native_balance or 0,
+        failures_per_day=limits.max_failures_per_day,
+        min_runway_days=limits.min_runway // 86_400,
+    )
 
 
 def _base_feed(loaded: Loaded) -> BaseFeed | None:
